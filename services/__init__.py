@@ -1,0 +1,1 @@
+"""Streaming fraud detection on Kafka and Kubernetes."""

@@ -1,0 +1,160 @@
+"""`python -m services.detector`: judge the input topic until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from services.detector.judge import Judge
+from services.detector.ruleset_source import RulesetSource
+from services.detector.settings import DetectorSettings
+from services.rules import Compiler, RuleStore
+from services.settings import SettingError, load
+from services.streams.clients import missing_topics, wait_for_broker
+from services.streams.delivery import Health, Stream, StreamError, run
+from services.telemetry import StatusServer, configure_logs, metrics
+from services.transactions import SchemaError, load_schema
+
+log = structlog.get_logger()
+
+# Every call of the loop returns within 5 s; three of them in a row are a commit that was retried.
+STANDSTILL_SECONDS = 30.0
+USAGE_ERROR = 2
+
+
+def main() -> int:
+    """Run the detector; the exit code is 0 after a stop that was asked for."""
+    try:
+        settings = load(DetectorSettings, os.environ)
+        configure_logs("detector", settings.log_level)
+        return Detector(settings).run()
+    except (SettingError, SchemaError, StreamError) as error:
+        sys.stderr.write(f"detector: {error}\n")
+        return USAGE_ERROR
+
+
+class Detector:
+    """The parts of a detector, put together."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._settings = settings
+        schema = load_schema(Path(settings.schema_path) if settings.schema_path else None)
+        store = RuleStore(Compiler(schema), settings.score_threshold, _count_error)
+        self._rules = RulesetSource(_existing(settings.rules_path), store)
+        _require_rules(self._rules, settings.rules_path)
+        self._judge = Judge(
+            schema,
+            self._rules,
+            legit_topic=settings.legit_topic,
+            fraud_topic=settings.fraud_topic,
+            dead_letter_topic=settings.dead_letter_topic,
+            max_future_ms=int(settings.max_future_seconds * 1000),
+        )
+        self._health = Health()
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; what is under way is committed first."""
+        settings = self._settings
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        status = StatusServer(
+            settings.status_port,
+            live=self._live,
+            ready=self._ready,
+            pages={"/ruleset": self._rules.page},
+        )
+        port = status.start()
+        log.info("started", status_port=port, instance_id=settings.instance_id)
+        try:
+            if self._prepare():
+                self._rules.start()
+                run(self._stream(), self._judge, self._stop, self._health)
+                self._rules.stop()
+        finally:
+            status.stop()
+        log.info("stopped")
+        return 0
+
+    def _stream(self) -> Stream:
+        settings = self._settings
+        return Stream(
+            settings=settings,
+            topic=settings.transactions_topic,
+            group=settings.consumer_group,
+            instance_id=settings.instance_id,
+            exactly_once=settings.delivery == "exactly_once",
+        )
+
+    def _prepare(self) -> bool:
+        """Wait for the broker and look for the topics; False when stopped meanwhile."""
+        settings = self._settings
+        if not wait_for_broker(settings, self._stop, self._health.tick):
+            return False
+        names = [
+            settings.transactions_topic,
+            settings.legit_topic,
+            settings.fraud_topic,
+            settings.dead_letter_topic,
+        ]
+        if missing := missing_topics(settings, names):
+            raise StreamError(
+                f"no topic {', '.join(missing)} at {settings.kafka_broker_url}; create it, "
+                "or set the variable that names it"
+            )
+        return True
+
+    def _live(self) -> str | None:
+        still = time.monotonic() - self._health.beat
+        return f"the loop has not moved for {still:.0f} s" if still > STANDSTILL_SECONDS else None
+
+    def _ready(self) -> str | None:
+        return None if self._health.assigned else "no partitions are assigned yet"
+
+
+def _existing(rules_path: str) -> Path:
+    path = Path(rules_path)
+    if not path.exists():
+        raise SettingError(
+            f"RULES_PATH: {path.absolute()} does not exist; name a file or a folder of FraudRules"
+        )
+    return path
+
+
+def _require_rules(rules: RulesetSource, rules_path: str) -> None:
+    for state in rules.states:
+        if state.state == "Invalid":
+            log.error("rule refused", rule=state.name, state=state.state, reason=state.message)
+    if not rules.current.rules:
+        raise SettingError(
+            f"RULES_PATH: {rules_path} holds no FraudRule that can go live; "
+            f"`fraud rules check {rules_path}` says why"
+        )
+
+
+def _count_error(rule: str, error: str) -> None:
+    metrics.RULE_ERRORS.labels(rule, _error_code(error)).inc()
+
+
+def _error_code(error: str) -> str:
+    """A bounded label for an evaluator's message."""
+    known = {
+        "divide by zero": "divide_by_zero",
+        "modulus by zero": "divide_by_zero",
+        "overflow": "overflow",
+        "out of range": "overflow",
+        "budget": "over_budget",
+        "iteration": "over_budget",
+        "regular expression": "invalid_pattern",
+    }
+    return next((code for text, code in known.items() if text in error.lower()), "other")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Rules from disk, kept up to date beside the stream.
+
+A thread looks at the rules' files a few times a second and compiles what
+changed; the stream takes the new ruleset between two transactions. Looking is
+a `stat` a file: it works the same for an editor's save, a mounted ConfigMap's
+swap of links, and a network file system that tells nobody of changes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from services.rules import RuleStore, Update, read_manifests, rule_files
+from services.telemetry import metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.rules import Ruleset, RuleState
+
+log = structlog.get_logger()
+
+LOOK_EVERY_SECONDS = 0.2
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class RulesetSource:
+    """The newest ruleset that the files gave, and how each rule stands."""
+
+    def __init__(self, path: Path, store: RuleStore) -> None:
+        self._path = path
+        self._store = store
+        self._signature = self._look()
+        self._update = self._read()
+        self._taken = self._update.ruleset
+        self._taken_at = time.time()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="rules", daemon=True)
+        self._publish()
+
+    @property
+    def current(self) -> Ruleset:
+        """The newest ruleset."""
+        return self._update.ruleset
+
+    @property
+    def states(self) -> tuple[RuleState, ...]:
+        """How each rule stands."""
+        return self._update.states
+
+    def take(self) -> Ruleset:
+        """Take the newest ruleset into use; called by the stream."""
+        self._taken = self._update.ruleset
+        self._taken_at = time.time()
+        self._publish()
+        log.info("ruleset in force", ruleset=self._taken.hash, rules=len(self._taken.live))
+        return self._taken
+
+    def start(self) -> None:
+        """Begin to watch the files."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+        self._thread.join()
+
+    def page(self) -> bytes:
+        """The `/ruleset` page: the hash in force, and each rule's state and matches."""
+        rules = [
+            {**msgspec.to_builtins(state), "matches": _matches(state.name)}
+            for state in self.states
+        ]
+        return msgspec.json.encode({
+            "hash": self._taken.hash,
+            "pending": self.current.hash if self.current is not self._taken else None,
+            "loadedAt": self._taken_at,
+            "threshold": self._taken.threshold,
+            "rules": rules,
+        })
+
+    def _look(self) -> Signature:
+        """Size up the files; equal signatures are equal files."""
+        try:
+            files = rule_files([self._path])
+            stats = [(str(file), file.stat()) for file in files]
+        except OSError:
+            return ()
+        return tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats)
+
+    def _read(self) -> Update:
+        return self._store.update(m for f in rule_files([self._path]) for m in read_manifests(f))
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_SECONDS):
+            signature = self._look()
+            if signature and signature != self._signature:
+                try:
+                    update = self._read()
+                except OSError as error:  # a file went between the look and the read; look again
+                    log.warning("rules not read", reason=str(error))
+                    continue
+                self._signature = signature
+                self._accept(update)
+
+    def _accept(self, update: Update) -> None:
+        before = {state.name: state for state in self.states}
+        for state in update.states:
+            if state.state in {"Stale", "Invalid"} and before.get(state.name) != state:
+                log.error("rule refused", rule=state.name, state=state.state, reason=state.message)
+        refused = any(state.state in {"Stale", "Invalid"} for state in update.states)
+        metrics.RULESET_RELOADS.labels("refused" if refused else "applied").inc()
+        self._update = update if update.ruleset.hash != self.current.hash else Update(
+            self.current, update.states
+        )
+        self._publish()
+
+    def _publish(self) -> None:
+        metrics.RULESET_INFO.clear()
+        metrics.RULESET_INFO.labels(self._taken.hash).set(1)
+        metrics.RULESET_LOADED.set(self._taken_at)
+        for name in ("Ready", "Disabled", "Stale", "Invalid"):
+            metrics.RULES.labels(name).set(sum(s.state == name for s in self.states))
+
+
+def _matches(rule: str) -> int:
+    """How often a rule matched since the start, in all modes."""
+    samples = metrics.RULE_MATCHES.collect()[0].samples
+    return int(sum(s.value for s in samples if s.name.endswith("_total") and s.labels["rule"] == rule))

@@ -1,0 +1,50 @@
+"""The detector's settings, each an environment variable of the same name in capitals."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from services.rules import DEFAULT_THRESHOLD
+from services.settings import KafkaSettings
+
+
+class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
+    """What the detector reads from its environment."""
+
+    legit_topic: Annotated[str, Meta(description="Where legit transactions go.")] = (
+        "streaming.transactions.legit"
+    )
+    fraud_topic: Annotated[str, Meta(description="Where frauds go.")] = (
+        "streaming.transactions.fraud"
+    )
+    dead_letter_topic: Annotated[str, Meta(description="Where records that are none go.")] = (
+        "streaming.transactions.dead-letters"
+    )
+    rules_path: Annotated[str, Meta(description="A file or a folder of FraudRules.")] = "k8s/rules"
+    schema_path: Annotated[
+        str, Meta(description="A schema of the transaction; the built-in one by default.")
+    ] = ""
+    score_threshold: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="The score from which a transaction is fraud.")
+    ] = DEFAULT_THRESHOLD
+    max_future_seconds: Annotated[
+        float, Meta(ge=0, description="How far a timestamp may lie after its record's.")
+    ] = 300.0
+    consumer_group: Annotated[str, Meta(min_length=1, description="Shared by all detectors.")] = (
+        "fraud-detector"
+    )
+    instance_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="This detector's own name, kept across restarts; the host's by default.",
+        ),
+    ] = msgspec.field(default_factory=socket.gethostname)
+    delivery: Annotated[
+        Literal["exactly_once", "at_least_once"],
+        Meta(description="at_least_once is for comparison."),
+    ] = "exactly_once"

@@ -1,0 +1,207 @@
+"""One broker that is its own controller (KRaft), on loopback, with its data in a folder."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from services.local_kafka.distribution import java, kafka_jars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Seen: 3 s on two idle cores. Ten times that on a busy machine.
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={folder}/log
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+class BrokerError(Exception):
+    """The broker did not start; the text has the end of its log."""
+
+
+class Broker:
+    """A broker process. It ends with the process that started it, however that ends.
+
+    Stopped and started again it keeps its address and its data.
+    """
+
+    def __init__(self) -> None:
+        self._jars = kafka_jars()
+        self._java = java()
+        self._folder = tempfile.TemporaryDirectory(prefix="fraud-kafka-")
+        self._port, self._controller = _free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._format()
+
+    @property
+    def bootstrap(self) -> str:
+        """The address for clients, as host:port."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 while it does not run."""
+        return self._process.pid if self._process else 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start, and return when clients are answered.
+
+        Raises:
+            BrokerError: it ended, or did not answer in time.
+        """
+        self._process = self._spawn("-Xmx1g", "kafka.Kafka", f"{self._folder.name}/server.properties")
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(self.bootstrap):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise BrokerError(f"Kafka did not start; its log ends:\n{self._log_tail()}")
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop and keep the data; with `kill` at once and unprepared, as a crash does."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def close(self) -> None:
+        """Stop and delete the data."""
+        self.stop(kill=True)
+        self._folder.cleanup()
+
+    def _format(self) -> None:
+        properties = Path(self._folder.name, "server.properties")
+        properties.write_text(
+            _PROPERTIES.format(
+                port=self._port, controller=self._controller, folder=self._folder.name
+            ),
+            encoding="utf-8",
+        )
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        arguments = ["format", "-t", cluster_id, "-c", str(properties)]
+        if self._spawn("-Xmx256m", "kafka.tools.StorageTool", *arguments).wait():
+            raise BrokerError(f"Kafka's folder was not made; its log ends:\n{self._log_tail()}")
+
+    def _spawn(self, memory: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        options = [memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        if main == "kafka.Kafka":
+            options = [memory, "-XX:+UseG1GC", "-Xshare:auto"]
+        logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        with Path(self._folder.name, "broker.log").open("ab") as log:
+            return subprocess.Popen(
+                [self._java, *options, *logging, "-cp", f"{self._jars}/*", main, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the program, which then stops its broker
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, nothing that locks
+            )
+
+    def _log_tail(self) -> str:
+        text = Path(self._folder.name, "broker.log").read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.rstrip().split("\n")[-15:])
+
+
+def create_topics(
+    bootstrap: str, partitions: Mapping[str, int], config: Mapping[str, str] | None = None
+) -> None:
+    """Create topics, and return when they can be used.
+
+    Args:
+        bootstrap: the broker's address.
+        partitions: how many each topic gets.
+        config: settings that all of them get.
+
+    Raises:
+        KafkaException: one could not be created.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    wanted = [
+        NewTopic(name, num_partitions=n, replication_factor=1, config=dict(config or {}))
+        for name, n in partitions.items()
+    ]
+    for future in admin.create_topics(wanted).values():
+        future.result()
+    while not set(partitions) <= set(admin.list_topics(timeout=10).topics):
+        pass
+
+
+def _answers(bootstrap: str) -> bool:
+    host, port = bootstrap.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        time.sleep(0.05)
+        return False
+    try:
+        AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5)
+    except KafkaException:
+        return False
+    return True
+
+
+def _free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, be it by kill -9 (prctl(2)).
+
+    Elsewhere there is no such call, and only an orderly end stops the broker.
+    """
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return

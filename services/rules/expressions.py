@@ -1,0 +1,202 @@
+"""CEL: from a schema to an environment, from text to a checked expression.
+
+Google's own parser and type checker (cel-expr-python) does the work. The
+transaction is declared to it as a message type made from the schema, so a
+misspelt field or a wrong type is refused when the rule is read and not when a
+transaction comes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from cel_expr_python import cel
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    timestamp_pb2,
+)
+from google.protobuf.message import DecodeError
+
+from services.rules import checked_pb2
+from services.rules.limits import check_limits
+from services.rules.mends import explain
+from services.rules.problems import Problem, RuleError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from services.transactions import Schema
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_TYPES: dict[str, _FIELD.Type.ValueType] = {
+    "string": _FIELD.TYPE_STRING,
+    "currency": _FIELD.TYPE_STRING,
+    "double": _FIELD.TYPE_DOUBLE,
+    "int": _FIELD.TYPE_INT64,
+    "bool": _FIELD.TYPE_BOOL,
+    "timestamp": _FIELD.TYPE_MESSAGE,
+}
+_MESSAGE = "frauddetection.Transaction"
+
+# cel-cpp's format: ERROR: <input>:LINE:COLUMN: MESSAGE, then two lines of excerpt.
+_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """A checked expression: its text, its tree, and Google's evaluator for it."""
+
+    text: str
+    checked: checked_pb2.CheckedExpr
+    evaluator: cel.Expression
+
+
+class Environment:
+    """Compiles and evaluates expressions over the transactions of one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        pool = descriptor_pool.DescriptorPool()
+        pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
+        pool.Add(_describe(schema))
+        self._message: type[Message] = message_factory.GetMessageClass(
+            pool.FindMessageTypeByName(_MESSAGE)
+        )
+        self._cel = cel.NewEnv(
+            descriptor_pool=pool, variables={"transaction": cel.Type(_MESSAGE)}
+        )
+        self._plain = tuple(f.name for f in schema.fields if f.type != "timestamp")
+        self._times = tuple(f.name for f in schema.fields if f.type == "timestamp")
+
+    def compile(self, text: str, field: str = "spec.expression") -> Expression:
+        """Check an expression and return it with its tree.
+
+        Raises:
+            RuleError: it does not parse, does not check, is no condition, or
+                could stall the stream. Each problem has its place and mend.
+        """
+        try:
+            evaluator = self._cel.compile(text)
+        except RuntimeError as error:
+            raise RuleError(_problems(str(error), text, field, self.schema)) from None
+        if str(evaluator.return_type()) != "BOOL":
+            found = str(evaluator.return_type()).lower()
+            raise RuleError((
+                Problem(
+                    field=field,
+                    message=f"the expression gives a {found}, and a rule needs a condition",
+                    mend="compare it, as in `transaction.amount >= 900.0`",
+                ),
+            ))
+        checked = _read_tree(evaluator.serialize(), field)
+        check_limits(checked, self._matches, field)
+        return Expression(text, checked, evaluator)
+
+    def activation(self, transaction: Any) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
+        """Bind a transaction for `evaluate`; one activation serves many expressions."""
+        values = {
+            name: value
+            for name in self._plain
+            if (value := getattr(transaction, name)) is not None
+        }
+        message = self._message(**values)
+        for name in self._times:
+            value = getattr(transaction, name)
+            if value is None:
+                continue
+            if isinstance(value, int):
+                getattr(message, name).FromMilliseconds(value)
+            else:
+                getattr(message, name).FromDatetime(value)
+        return self._cel.Activation({"transaction": message})
+
+    def _matches(self, pattern: str) -> str | None:
+        """Try a regular expression; the evaluator's complaint, or None when it is good."""
+        probe = self._cel.compile("''.matches(" + _literal(pattern) + ")")
+        result = probe.eval(data={})
+        return str(result.value()) if str(result.type()) == "ERROR" else None
+
+
+def evaluate(expression: Expression, activation: cel.Activation) -> bool | str:
+    """Evaluate with Google's evaluator: true, false, or an error's text."""
+    try:
+        result = expression.evaluator.eval(activation)
+    except RuntimeError as error:  # a comprehension over its budget
+        return str(error)
+    value = result.value()
+    return value if isinstance(value, bool) else str(value)
+
+
+def _describe(schema: Schema) -> descriptor_pb2.FileDescriptorProto:
+    """The schema as a message type; every field knows whether it is there."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="frauddetection/transaction.proto", package="frauddetection", syntax="proto3"
+    )
+    file.dependency.append("google/protobuf/timestamp.proto")
+    message = file.message_type.add(name="Transaction")
+    for number, field in enumerate(schema.fields, start=1):
+        entry = message.field.add(
+            name=field.name,
+            number=number,
+            type=_TYPES[field.type],
+            label=_FIELD.LABEL_OPTIONAL,
+        )
+        if field.type == "timestamp":
+            entry.type_name = ".google.protobuf.Timestamp"
+        else:
+            entry.proto3_optional = True
+            entry.oneof_index = len(message.oneof_decl)
+            message.oneof_decl.add(name=f"_{field.name}")
+    return file
+
+
+def _read_tree(serialized: bytes, field: str) -> checked_pb2.CheckedExpr:
+    envelope = any_pb2.Any()
+    checked = checked_pb2.CheckedExpr()
+    try:
+        envelope.ParseFromString(serialized)
+        checked.ParseFromString(envelope.value)
+    except DecodeError:  # protobuf reads 100 levels at most
+        raise RuleError((
+            Problem(
+                field=field,
+                message="the expression is nested too deep",
+                mend="write it flatter, or as several rules",
+            ),
+        )) from None
+    return checked
+
+
+def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Problem, ...]:
+    lines = text.split("\n")
+    found = []
+    for line, column, message in (
+        (int(a), int(b), c.removesuffix(" [INVALID_ARGUMENT]"))
+        for a, b, c in _ERROR.findall(error)
+    ):
+        placed = 0 < line <= len(lines)
+        source = lines[line - 1] if placed else ""
+        said, mend = explain(message, source, column, schema)
+        found.append(
+            Problem(
+                field=field,
+                message=said,
+                mend=mend,
+                line=line if placed else 0,
+                column=column if placed else 0,
+                excerpt=source,
+            )
+        )
+    if not found:
+        said, mend = explain(error.split("\n")[0], "", 0, schema)
+        found.append(Problem(field=field, message=said, mend=mend))
+    return tuple(dict.fromkeys(found))
+
+
+def _literal(text: str) -> str:
+    """A CEL string literal for any text."""
+    return '"' + "".join(f"\\U{ord(character):08x}" for character in text) + '"'

@@ -1,0 +1,182 @@
+"""FraudRules from files: which files, which documents, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.rules.documents import MAX_FILE_BYTES, Document, DocumentError, read_documents
+from services.rules.mends import near
+from services.rules.model import API_VERSION, KIND, Example, FraudRule, Metadata, Spec
+from services.rules.problems import Place, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+SUFFIXES = {".yaml", ".yml", ".json"}
+
+_AT_PATH = re.compile(r" - at `(\$[^`]*)`$")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
+_MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One document of a file: a rule, or the problems that keep it from being one.
+
+    `name` is the rule's, or "" where the document does not tell it.
+    `expression_line` is the line in the file where the expression's text begins, and `lines` the
+    line of every path below the document.
+    """
+
+    place: Place
+    name: str
+    rule: FraudRule | None
+    problems: tuple[Problem, ...] = ()
+    lines: dict[str, int] = {}
+    expression_line: int = 0
+
+
+def rule_files(paths: Iterable[Path]) -> list[Path]:
+    """List the files that the paths name: themselves, and what YAML a folder holds.
+
+    Hidden files and folders are left out; in a mounted ConfigMap they hold the
+    versions that its visible links point to.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        if path.is_dir():
+            files += sorted(
+                f
+                for f in path.rglob("*")
+                if f.suffix in SUFFIXES
+                and not any(part.startswith(".") for part in f.relative_to(path).parts)
+            )
+        else:
+            files.append(path)
+    return list(dict.fromkeys(files))
+
+
+def read_manifests(file: Path) -> list[Manifest]:
+    """Read every rule of a file. A problem is a result here, never an exception.
+
+    A file that breaks off in the middle gives the rules before the break and
+    one nameless manifest with the problem.
+    """
+    try:
+        text = _read_text(file)
+    except (OSError, ValueError) as error:
+        return [_broken(file, 1, f"the file cannot be read: {error}")]
+    manifests: list[Manifest] = []
+    try:
+        for document in read_documents(text):
+            manifests += _manifests(file, document)
+    except DocumentError as error:
+        manifests.append(_broken(file, error.line, f"not YAML: {error}"))
+    return manifests
+
+
+def _read_text(file: Path) -> str:
+    if (size := file.stat().st_size) > MAX_FILE_BYTES:
+        raise ValueError(f"{size} bytes, and {MAX_FILE_BYTES} is the most")
+    return file.read_text(encoding="utf-8")
+
+
+def _broken(file: Path, line: int, message: str) -> Manifest:
+    problem = Problem(field="", message=message)
+    return Manifest(place=Place(str(file), line), name="", rule=None, problems=(problem,))
+
+
+def _manifests(file: Path, document: Document) -> Iterator[Manifest]:
+    """Read a document: one rule, or a list of them as `kubectl get -o yaml` writes it."""
+    value = document.value
+    if isinstance(value, dict) and str(value.get("kind")).endswith("List"):
+        items = value.get("items")
+        for i in range(len(items) if isinstance(items, list) else 0):
+            yield _manifest(file, document, value["items"][i], f"$.items[{i}]")
+    else:
+        yield _manifest(file, document, value, "$")
+
+
+def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest:  # noqa: ANN401 - any YAML value
+    place = Place(str(file), document.line(root))
+    expression = f"{root}.spec.expression"
+    first_line = document.line(expression) + (expression in document.blocks)
+    lines = {
+        path.replace(root, "$", 1): line
+        for path, line in document.lines.items()
+        if path.startswith(root)
+    }
+    try:
+        rule = msgspec.convert(value, FraudRule)
+    except msgspec.ValidationError as error:
+        problem = _problem(str(error), value)
+        return Manifest(
+            place=place, name=_name_of(value), rule=None, problems=(problem,), lines=lines
+        )
+    return Manifest(
+        place=place, name=rule.name, rule=rule, lines=lines, expression_line=first_line
+    )
+
+
+def _name_of(value: Any) -> str:  # noqa: ANN401 - any YAML value
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _problem(error: str, value: Any) -> Problem:  # noqa: ANN401 - any YAML value
+    """Say a msgspec error in the resource's own terms."""
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        found = value.get("kind") if isinstance(value, dict) else type(value).__name__
+        return Problem(
+            field="kind", message=f"found {found!r}, expected {KIND}", mend=f"write kind: {KIND}"
+        )
+    if value.get("apiVersion") != API_VERSION:
+        found = value.get("apiVersion")
+        return Problem(
+            field="apiVersion",
+            message=f"found {found!r}, expected {API_VERSION}",
+            mend=f"write apiVersion: {API_VERSION}",
+        )
+    at = _AT_PATH.search(error)
+    path = at[1].removeprefix("$").removeprefix(".") if at else ""
+    message = _AT_PATH.sub("", error)
+    if match := _UNKNOWN_FIELD.match(message):
+        return _unknown_field(path, match[1])
+    if match := _MISSING_FIELD.match(message):
+        field = f"{path}.{match[1]}" if path else match[1]
+        return Problem(field=field, message="is missing", mend=f"add {match[1]}")
+    mend = "put the value in quotes" if message.startswith("Expected `str`, got") else ""
+    if "matching regex" in message:
+        message, mend = _pattern(path, message)
+    return Problem(field=path, message=message, mend=mend)
+
+
+def _unknown_field(path: str, name: str) -> Problem:
+    known = [field.encode_name for field in msgspec.structs.fields(_struct_at(path))]
+    meant = near(name, known)
+    return Problem(
+        field=f"{path}.{name}",
+        message=f"there is no field `{name}`",
+        mend=f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}",
+    )
+
+
+def _struct_at(path: str) -> type[msgspec.Struct]:
+    return {"spec": Spec, "metadata": Metadata}.get(path, Example)
+
+
+def _pattern(path: str, message: str) -> tuple[str, str]:
+    if path == "metadata.name":
+        return "is no Kubernetes name", "use lower-case letters, digits, `-` and `.`"
+    if path == "spec.reasonCode":
+        return "is no reason code", "use capital letters, digits and `_`, as in CARD_TESTING"
+    return message, ""

@@ -1,0 +1,124 @@
+"""What a FraudRule says, as types: the one model that files and the cluster are read into.
+
+Bounds and descriptions stand on the fields, so that whatever publishes the
+resource's schema reads them here too. Reading a document into these types is
+`services.rules.manifests`; whether its expression means anything is
+`services.rules.compilation`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+API_VERSION = "frauddetection.io/v1alpha1"
+KIND = "FraudRule"
+
+Mode = Literal["Enforce", "Shadow", "Disabled"]
+Action = Literal["Flag", "Allow"]
+Severity = Literal["Low", "Medium", "High", "Critical"]
+
+# RFC 1123 subdomain, as Kubernetes asks of an object's name.
+_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+MAX_EXPRESSION_LENGTH = 4096
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """The parts of an object's metadata that the engine reads; the rest is the cluster's."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=253, pattern=_NAME_PATTERN, description="The rule's own name."
+        ),
+    ]
+    generation: Annotated[
+        int, Meta(ge=1, description="Counts the edits of spec; the cluster sets it.")
+    ] = 1
+
+
+class Example(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True
+):
+    """A transaction and what the rule must say of it."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=100, description="What the example shows, in words.")
+    ]
+    transaction: Annotated[
+        dict[str, Any],
+        Meta(max_length=64, description="A transaction, as a producer would write it."),
+    ]
+    expect: Annotated[
+        Literal["Match", "NoMatch"], Meta(description="Whether the rule has to match it.")
+    ]
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A rule: when it matches, and what a match is worth."""
+
+    expression: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=MAX_EXPRESSION_LENGTH,
+            description="A CEL expression over `transaction`; true is a match.",
+        ),
+    ]
+    description: Annotated[
+        str, Meta(max_length=1024, description="What the rule is for, in a sentence.")
+    ] = ""
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="Enforce decides; Shadow is counted and explained, but decides nothing; "
+            "Disabled is only checked."
+        ),
+    ] = "Enforce"
+    action: Annotated[
+        Action, Meta(description="Flag adds the score; Allow wins over every Flag.")
+    ] = "Flag"
+    score: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="What a match adds. A transaction whose flags add up to the threshold "
+            "(100 by default) is fraud.",
+        ),
+    ] = 100
+    severity: Annotated[Severity, Meta(description="How grave a match is, for people.")] = "Medium"
+    reason_code: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            pattern=r"^([A-Z][A-Z0-9_]*)?$",
+            description="A code for machines; from the name by default.",
+        ),
+    ] = ""
+    examples: Annotated[
+        tuple[Example, ...],
+        Meta(max_length=32, description="The rule's proof: it cannot go live while one fails."),
+    ] = ()
+
+
+class FraudRule(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One rule, as the resource or the file has it."""
+
+    api_version: Literal["frauddetection.io/v1alpha1"]
+    kind: Literal["FraudRule"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        """The rule's name, unique in a ruleset."""
+        return self.metadata.name
+
+    @property
+    def reason_code(self) -> str:
+        """The code that a match carries."""
+        return self.spec.reason_code or self.name.upper().replace("-", "_").replace(".", "_")

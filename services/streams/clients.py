@@ -1,0 +1,100 @@
+"""What every Kafka client of ours is configured with, and how it waits for a broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+    from services.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+Config = dict[str, str | int | bool | float]
+
+# How long one attempt to reach a broker may take, and so how often the wait is said in the log.
+ATTEMPT_SECONDS = 5.0
+
+_OPTIONS = {
+    "ssl.ca.location": "kafka_ssl_ca_location",
+    "ssl.certificate.location": "kafka_ssl_certificate_location",
+    "ssl.key.location": "kafka_ssl_key_location",
+    "ssl.key.password": "kafka_ssl_key_password",
+    "sasl.mechanism": "kafka_sasl_mechanism",
+    "sasl.username": "kafka_sasl_username",
+    "sasl.password": "kafka_sasl_password",
+}
+
+
+def client_config(settings: KafkaSettings, client_id: str) -> Config:
+    """Build what every client is configured with: addresses, security, reconnects.
+
+    Args:
+        settings: of the service.
+        client_id: as it shows in the broker's logs and quotas.
+    """
+    config: Config = {
+        "bootstrap.servers": settings.kafka_broker_url,
+        "client.id": client_id,
+        "security.protocol": settings.kafka_security_protocol,
+        # A broker that restarts is back within seconds; the default waits up to 10 s to look.
+        "reconnect.backoff.max.ms": 1000,
+        # Acknowledgements of small requests must not wait for Nagle's algorithm.
+        "socket.nagle.disable": True,
+    }
+    for option, field in _OPTIONS.items():
+        if value := getattr(settings, field):
+            config[option] = value
+    return config
+
+
+def wait_for_broker(
+    settings: KafkaSettings, stop: threading.Event, tick: Callable[[], None]
+) -> bool:
+    """Wait until a broker answers, with a line in the log at each attempt.
+
+    Args:
+        settings: where to connect.
+        stop: ends the wait.
+        tick: called at each attempt.
+
+    Returns:
+        False when stopped before a broker answered.
+    """
+    admin = _admin(settings)
+    while not stop.is_set():
+        tick()
+        try:
+            admin.list_topics(timeout=ATTEMPT_SECONDS)
+        except KafkaException as error:
+            reason = error.args[0].str()
+            log.warning("waiting for Kafka", broker=settings.kafka_broker_url, reason=reason)
+            stop.wait(0.2)
+        else:
+            return True
+    return False
+
+
+def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
+    """Find which topics the cluster does not have, or does not let this client see.
+
+    Raises:
+        KafkaException: the broker went away meanwhile.
+    """
+    admin = _admin(settings)
+    # Asked for one by one, so that a client without the right to see others may ask.
+    found = {name: admin.list_topics(name, ATTEMPT_SECONDS).topics[name] for name in names}
+    unknown = KafkaError.UNKNOWN_TOPIC_OR_PART
+    return [name for name, topic in found.items() if topic.error and topic.error.code() == unknown]
+
+
+def _admin(settings: KafkaSettings) -> AdminClient:
+    return AdminClient(
+        client_config(settings, "admin"), logger=structlog.stdlib.get_logger("librdkafka")
+    )

@@ -1,0 +1,371 @@
+"""The exactly-once loop: consume, judge, produce, and commit all of it as one Kafka transaction.
+
+A `Session` is one consumer and one producer. Whatever goes wrong in it (an
+abort, a lost partition, a broker that went away, an ambiguous commit) ends the
+session, and `run` begins another with the same identity: the new producer's
+`init_transactions` settles what the old one left open, and the new consumer
+reads from what was committed. So there is one way to recover, and it is the
+way of a restart after `kill -9`. (librdkafka has no KIP-890; after an ambiguous
+commit a new producer with the same transactional.id is the safe way on.)
+
+Rebalances are no errors: partitions that are revoked are committed first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import structlog
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from services.streams.clients import client_config
+from services.telemetry import metrics
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from services.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+Headers = list[tuple[str, bytes]]
+# Where a record goes, and the headers it gains.
+Route = tuple[str, Headers | None]
+
+# Records a call of consume(). Sizes of 100 to 5,000 move CPU by 6 %.
+BATCH_RECORDS = 1000
+# Commit early when little is waiting, for latency, and late when much is, for throughput.
+COMMIT_EARLY_SECONDS = 0.02
+COMMIT_LATE_SECONDS = 0.1
+COMMIT_RECORDS = 10_000
+# How long an idle detector waits in one call. A record that comes ends the wait.
+IDLE_SECONDS = 0.25
+# Every blocking call is bounded by this, so the loop's heartbeat goes on while a broker is away.
+CALL_SECONDS = 5.0
+# A new session waits this long first, so that a broker that refuses is not asked in a tight loop.
+PAUSE_SECONDS = 0.5
+# A transaction lasts 0.1 s. One that a dead detector left open holds up read_committed consumers,
+# and whoever takes over its partitions, for this long.
+TRANSACTION_TIMEOUT_MS = 10_000
+# A static member that is killed and restarted within this time has its partitions back at once; one
+# that does not come back holds them this long.
+SESSION_TIMEOUT_MS = 12_000
+# A scale-out takes one heartbeat.
+HEARTBEAT_MS = 500
+# Room for a record of the input's largest size and the headers that are added to it.
+MESSAGE_MAX_BYTES = 8 * 1024 * 1024
+
+
+class StreamError(Exception):
+    """The stream cannot go on as it is configured; the text is one line for people."""
+
+
+class Processor(Protocol):
+    """What the loop runs: decides where records go, and is told what became of them."""
+
+    def process(self, messages: list[Message]) -> list[Route]:
+        """Say where each record goes, in order. Never raises for a record's content."""
+
+    def committed(self, consumer: Consumer) -> None:
+        """Take note that all processed so far is committed."""
+
+    def aborted(self) -> None:
+        """Forget what was processed since the last commit; it comes again."""
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream's identity: where it reads, who it is, and how it delivers."""
+
+    settings: KafkaSettings
+    topic: str
+    group: str
+    instance_id: str
+    exactly_once: bool = True
+
+    def consumer_config(self) -> dict[str, str | int | bool | float]:
+        """librdkafka's settings of the consumer."""
+        return {
+            **client_config(self.settings, self.instance_id),
+            "group.id": self.group,
+            # Classic protocol, static and cooperative: partitions are back 0.06 s after a restart.
+            # KIP-848 refuses the same instance id with a fatal error (librdkafka 2.16).
+            "group.instance.id": self.instance_id,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": SESSION_TIMEOUT_MS,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # The default of 1000 ms costs three times the throughput.
+            "fetch.queue.backoff.ms": 5,
+            "fetch.error.backoff.ms": 100,
+            "queued.min.messages": 50_000,
+        }
+
+    def producer_config(self) -> dict[str, str | int | bool | float]:
+        """librdkafka's settings of the producer."""
+        config: dict[str, str | int | bool | float] = {
+            **client_config(self.settings, self.instance_id),
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",  # where Java's producers put the same key
+            "message.max.bytes": MESSAGE_MAX_BYTES,
+            "queue.buffering.max.messages": 200_000,
+            # A failed delivery fails the commit; nobody asks about the others.
+            "delivery.report.only.error": True,
+            "linger.ms": 5,
+        }
+        if self.exactly_once:
+            config["transactional.id"] = f"{self.group}-{self.instance_id}"
+            config["transaction.timeout.ms"] = TRANSACTION_TIMEOUT_MS
+        return config
+
+
+class Health:
+    """What the probes ask of the loop."""
+
+    def __init__(self) -> None:
+        self.beat = time.monotonic()
+        self.assigned = False
+
+    def tick(self) -> None:
+        """Show that the loop moves."""
+        self.beat = time.monotonic()
+
+
+def run(stream: Stream, processor: Processor, stop: threading.Event, health: Health) -> None:
+    """Run sessions until asked to stop.
+
+    Raises:
+        StreamError: no other session would fare better: another process has
+            this instance id, or the client reports a fatal error of its own.
+    """
+    while not stop.is_set():
+        session = Session(stream, processor, health)
+        try:
+            session.run(stop)
+        except KafkaException as error:
+            _refuse_if_final(error.args[0], stream)
+            log.warning("session ended", reason=_said(error.args[0]), uncommitted=session.pending)
+            stop.wait(PAUSE_SECONDS)
+        finally:
+            session.close()
+
+
+class Session:
+    """One consumer and one producer, from join to the first error."""
+
+    def __init__(self, stream: Stream, processor: Processor, health: Health) -> None:
+        self.pending = 0
+        self._stream = stream
+        self._processor = processor
+        self._health = health
+        self._since = 0.0
+        self._positions: list[TopicPartition] = []
+        self._failed: KafkaException | None = None
+        self._closing = False
+        logger = structlog.stdlib.get_logger("librdkafka")
+        self._producer = Producer(stream.producer_config(), logger=logger)
+        self._consumer = Consumer(stream.consumer_config(), logger=logger)
+
+    def run(self, stop: threading.Event) -> None:
+        """Forward records until asked to stop, then commit.
+
+        Raises:
+            KafkaException: the session is over; what was not committed comes
+                again in the next.
+        """
+        if not self._settle(stop):
+            return
+        self._consumer.subscribe(
+            [self._stream.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+        while not stop.is_set():
+            self._health.tick()
+            messages = self._take()
+            if self._failed:
+                raise self._failed
+            if messages:
+                self._forward(messages)
+            if self.pending and self._is_due(full=len(messages) == BATCH_RECORDS):
+                self._commit()
+        if self.pending:
+            self._commit()
+
+    def close(self) -> None:
+        """Give up what is not committed and leave; a static member keeps its partitions."""
+        self._closing = True
+        self._health.assigned = False
+        if self.pending:
+            metrics.KAFKA_TRANSACTIONS.labels("aborted").inc()
+            self.pending = 0
+        self._processor.aborted()
+        self._producer.purge()
+        self._consumer.close()
+        self._health.tick()
+
+    def _settle(self, stop: threading.Event) -> bool:
+        """End what an earlier process of this identity left open; False when stopped meanwhile."""
+        while self._stream.exactly_once and not stop.is_set():
+            self._health.tick()
+            try:
+                self._producer.init_transactions(CALL_SECONDS)
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                log.info("waiting for the broker", reason=_said(error.args[0]))
+            else:
+                return True
+        return not stop.is_set()
+
+    def _take(self) -> list[Message]:
+        """Fetch a batch: at once when records wait, else until the next commit is due."""
+        if self.pending:
+            age = time.monotonic() - self._since
+            messages = self._consumer.consume(
+                BATCH_RECORDS, max(COMMIT_EARLY_SECONDS - age, 0.0)
+            )
+        else:
+            first = self._consumer.poll(IDLE_SECONDS)
+            if first is None:
+                return []
+            messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, 0.0)]
+        if any(map(Message.error, messages)):
+            messages = self._without_errors(messages)
+        return messages
+
+    def _without_errors(self, messages: list[Message]) -> list[Message]:
+        """Sort out the errors that consume() hands over in the place of records.
+
+        Raises:
+            KafkaException: an error that this session does not survive.
+        """
+        for error in filter(None, map(Message.error, messages)):
+            if error.fatal() or not error.retriable():
+                raise KafkaException(error)
+            log.warning("consumer", reason=_said(error))
+        return [message for message in messages if message.error() is None]
+
+    def _forward(self, messages: list[Message]) -> None:
+        """Judge a batch and write it where it belongs, otherwise unchanged."""
+        if not self.pending:
+            self._since = time.monotonic()
+            if self._stream.exactly_once:
+                self._producer.begin_transaction()
+        self.pending += len(messages)
+        produce = self._producer.produce
+        for (topic, added), value, key, (_, timestamp), headers in zip(
+            self._processor.process(messages),
+            map(Message.value, messages),
+            map(Message.key, messages),
+            map(Message.timestamp, messages),
+            map(Message.headers, messages),
+            strict=True,
+        ):
+            if added:
+                headers = [*headers, *added] if headers else added  # noqa: PLW2901 - most have none
+            try:
+                produce(topic, value, key, -1, None, max(timestamp, 0), headers)
+            except BufferError:
+                # Swallowing it and then committing would lose the record.
+                self._produce_when_room(topic, value, key, max(timestamp, 0), headers)
+        self._positions = [p for p in self._consumer.position(self._consumer.assignment()) if p.offset >= 0]
+
+    def _produce_when_room(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        timestamp: int,
+        headers: Headers | None,
+    ) -> None:
+        while True:
+            self._health.tick()
+            self._producer.poll(0.05)
+            try:
+                self._producer.produce(topic, value, key, -1, None, timestamp, headers)
+            except BufferError:
+                continue
+            return
+
+    def _is_due(self, *, full: bool) -> bool:
+        age = time.monotonic() - self._since
+        return (
+            self.pending >= COMMIT_RECORDS
+            or age >= COMMIT_LATE_SECONDS
+            or (not full and age >= COMMIT_EARLY_SECONDS)
+        )
+
+    def _commit(self) -> None:
+        """Make what was written and how far was read true together."""
+        if self._stream.exactly_once:
+            self._producer.send_offsets_to_transaction(
+                self._positions, self._consumer.consumer_group_metadata(), CALL_SECONDS
+            )
+            self._retry(self._producer.commit_transaction)
+        else:
+            if self._producer.flush(CALL_SECONDS):
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "flush"))  # noqa: SLF001 - librdkafka's public name
+            self._consumer.commit(offsets=self._positions, asynchronous=False)
+        self.pending = 0
+        metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
+        self._processor.committed(self._consumer)
+
+    def _retry(self, call: Callable[[float], object]) -> None:
+        """Call until it succeeds; librdkafka resumes a call that timed out.
+
+        Raises:
+            KafkaException: the transaction has to be given up.
+        """
+        for _ in range(3):
+            self._health.tick()
+            try:
+                call(CALL_SECONDS)
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                last = error
+            else:
+                return
+        raise last
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._health.assigned = True
+        log.info("partitions assigned", partitions=[p.partition for p in partitions])
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions revoked", partitions=[p.partition for p in partitions])
+        if self._closing or not self.pending:
+            return
+        try:
+            self._commit()
+        except KafkaException as error:  # raised in the loop, outside librdkafka's callback
+            self._failed = error
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("partitions lost", partitions=[p.partition for p in partitions])
+        self._failed = KafkaException(KafkaError(KafkaError._FAIL, "partitions were lost"))  # noqa: SLF001 - librdkafka's public name
+
+
+def _refuse_if_final(error: KafkaError, stream: Stream) -> None:
+    if error.code() == KafkaError.FENCED_INSTANCE_ID:
+        raise StreamError(
+            f"another detector has INSTANCE_ID {stream.instance_id!r}; give each its own"
+        )
+
+
+def _said(error: KafkaError) -> str:
+    return f"{error.name()}: {error.str()}"

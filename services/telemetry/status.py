@@ -1,0 +1,94 @@
+"""The status endpoint: `/livez`, `/readyz`, `/metrics`, and pages of the service's own."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
+
+from services.settings import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Probe = "Callable[[], str | None]"
+_OK, _NOT_FOUND, _UNAVAILABLE = 200, 404, 503
+
+
+class StatusServer:
+    """Serves the endpoint from threads of its own.
+
+    Args:
+        port: to listen on, on all addresses; 0 is any free one.
+        live: None while the process is worth keeping, else why not.
+        ready: None while it does its work, else why not.
+        pages: other paths, each to a function that gives its JSON.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        live: Callable[[], str | None],
+        ready: Callable[[], str | None],
+        pages: Mapping[str, Callable[[], bytes]],
+    ) -> None:
+        self._port = port
+        self._probes = {"/livez": live, "/readyz": ready}
+        self._pages = pages
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            SettingError: the port is taken.
+        """
+        handler = type("Handler", (_Handler,), {"answer_to": staticmethod(self.answer)})
+        try:
+            self._server = ThreadingHTTPServer(("0.0.0.0", self._port), handler)  # noqa: S104 - probes and Prometheus come from other hosts
+        except OSError as error:
+            raise SettingError(
+                f"STATUS_PORT is {self._port}: {error.strerror}; choose another, or 0 for any free one"
+            ) from None
+        threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        """Answer a path with a status code, a content type and a body."""
+        if probe := self._probes.get(path):
+            reason = probe()
+            code = _OK if reason is None else _UNAVAILABLE
+            return code, "text/plain; charset=utf-8", f"{reason or 'ok'}\n".encode()
+        if path == "/metrics":
+            encode, content_type = choose_encoder(accept)
+            return _OK, content_type, encode(REGISTRY)
+        if page := self._pages.get(path):
+            return _OK, "application/json", page()
+        known = ", ".join(["/livez", "/readyz", "/metrics", *self._pages])
+        return _NOT_FOUND, "text/plain; charset=utf-8", f"not here; there are {known}\n".encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    answer_to: Callable[[str, str], tuple[int, str, bytes]]
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        path = self.path.split("?")[0]
+        code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
+        self.send_response(code)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing: a probe every second is no news."""

@@ -1,0 +1,21 @@
+"""The transaction: its schema, how it is decoded, and what is refused and why.
+
+    schema = load_schema(None)
+    transactions = list(map(schema.decode, values))
+    refused = settle_event_times(schema, transactions, timestamps_ms, max_future_ms)
+"""
+
+from services.transactions.event_time import settle_event_times
+from services.transactions.refusals import Reason, Refusal, refuse
+from services.transactions.schema import Field, Schema, SchemaError, load_schema
+
+__all__ = [
+    "Field",
+    "Reason",
+    "Refusal",
+    "Schema",
+    "SchemaError",
+    "load_schema",
+    "refuse",
+    "settle_event_times",
+]
