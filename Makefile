@@ -15,49 +15,43 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/runtime ## Run everything on a real broker, with a live view (SECONDS=20 to limit it)
+demo: .venv/ready ## Run everything on a real broker, with a live view (SECONDS=20 to limit it)
 	@$(BIN)/python -m services.demo --seconds $(SECONDS_LIMIT)
 
 test: check ## Check, then run every test, with a real broker
 	@$(BIN)/pytest -m kafka
 
-check: .venv/dev ## Format, lint, types, layers, unit and property tests: under 2 minutes
+check: .venv/ready ## Format, lint, types, layers, unit and property tests: under 2 minutes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/pytest -m 'not kafka'
 
-format: .venv/dev ## Format the code and mend what ruff can mend
+format: .venv/ready ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . || true
 	@$(BIN)/ruff format .
 
-bench: .venv/dev ## Measure, and write docs/performance.md
+bench: .venv/ready ## Measure, and write docs/performance.md
 	@$(BIN)/python -m tests.bench
 
-lock: .venv/dev ## Pin the newest dependencies, with hashes
+lock: .venv/ready ## Pin the newest dependencies, with hashes
 	@$(BIN)/pip install -q uv
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
-		--no-emit-index-url --custom-compile-command 'make lock' requirements.in -o requirements.txt
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
-		--no-emit-index-url --custom-compile-command 'make lock' requirements-dev.in -o requirements-dev.txt
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements-dev.in -o requirements-dev.txt
 
-proto: .venv/dev ## Generate the reader of checked expressions from its .proto
+proto: .venv/ready ## Generate the reader of checked expressions from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. services/rules/checked.proto
 
 clean: ## Remove what make made in this tree
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Two environments' worth in one folder: the demo needs only what the services run on.
-.venv/runtime: requirements.txt pyproject.toml
+.venv/ready: requirements-dev.txt pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 found; install one.' >&2; exit 1; }
-	@echo 'installing the runtime into .venv ...'
+	@echo 'installing into .venv ...'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --require-hashes -r requirements.txt
-	@touch $@
-
-.venv/dev: requirements-dev.txt .venv/runtime
-	@echo 'installing tests and checks into .venv ...'
 	@$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

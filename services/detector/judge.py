@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from services.detector.ruleset_source import RulesetSource
     from services.rules import Decision, Ruleset
-    from services.streams.delivery import Headers, Route
+    from services.streams.delivery import Batch, Headers, Route
     from services.transactions import Schema
 
 LAG_EVERY_SECONDS = 1.0
@@ -81,17 +81,18 @@ class Judge:
         self._appended: Counter[int] = Counter()
         self._lag_at = 0.0
 
-    def process(self, messages: list[Message]) -> list[Route]:
+    def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes."""
-        timestamps = [ms for _, ms in map(Message.timestamp, messages)]
-        self._appended.update(timestamps)
+        self._appended.update(batch.timestamps_ms)
         try:
-            transactions = list(map(self._schema.decode, map(Message.value, messages)))
+            transactions = list(map(self._schema.decode, batch.values))
         except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
-            return self._process_with_refusals(messages, timestamps)
-        if settle_event_times(self._schema, transactions, timestamps, self._max_future_ms):
-            return self._process_with_refusals(messages, timestamps)
-        return self._decide(transactions, messages)
+            return self._process_with_refusals(batch)
+        if settle_event_times(
+            self._schema, transactions, batch.timestamps_ms, self._max_future_ms
+        ):
+            return self._process_with_refusals(batch)
+        return self._decide(transactions, batch.messages)
 
     def _decide(self, transactions: list[Any], messages: list[Message]) -> list[Route]:
         if "id" in self._ruleset.reads:
@@ -100,22 +101,19 @@ class Judge:
         self._masks.update(masks)
         return list(map(self._routes.__getitem__, masks))
 
-    def _process_with_refusals(
-        self, messages: list[Message], timestamps: list[int]
-    ) -> list[Route]:
+    def _process_with_refusals(self, batch: Batch) -> list[Route]:
         """The slow way, taken for a batch with a record in it that is no transaction."""
-        read = [self._read(m, t) for m, t in zip(messages, timestamps, strict=True)]
+        read = list(map(self._read, batch.values, batch.timestamps_ms))
         good = [i for i, outcome in enumerate(read) if not isinstance(outcome, Refusal)]
-        decided = iter(self._decide([read[i] for i in good], [messages[i] for i in good]))
+        decided = iter(self._decide([read[i] for i in good], [batch.messages[i] for i in good]))
         return [
             self._dead_letter(outcome, message) if isinstance(outcome, Refusal) else next(decided)
-            for outcome, message in zip(read, messages, strict=True)
+            for outcome, message in zip(read, batch.messages, strict=True)
         ]
 
-    def _read(self, message: Message, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
-        value = message.value()
+    def _read(self, value: bytes | None, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
         try:
-            transaction = self._schema.decode(value)
+            transaction = self._schema.decode(value)  # type: ignore[arg-type] - None is refused
         except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
             return refuse(self._schema, value, error)
         refused = settle_event_times(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import structlog
@@ -96,5 +97,5 @@ def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
 
 def _admin(settings: KafkaSettings) -> AdminClient:
     return AdminClient(
-        client_config(settings, "admin"), logger=structlog.stdlib.get_logger("librdkafka")
+        client_config(settings, "admin"), logger=logging.getLogger("librdkafka")
     )

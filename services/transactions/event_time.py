@@ -26,7 +26,7 @@ def settle_event_times(
 ) -> list[tuple[int, Refusal]]:
     """Settle the event time of a batch, in place.
 
-    About 40 ns a record where the timestamp is an integer or missing.
+    About 55 ns a record where the timestamp is an integer or missing.
 
     Args:
         schema: that the transactions were decoded with.
@@ -39,20 +39,35 @@ def settle_event_times(
     """
     if not schema.has_event_time:
         return []
+    suspects = []
+    for transaction, record_ms in zip(transactions, record_timestamps_ms, strict=True):
+        at = transaction.timestamp
+        if at is None:
+            transaction.timestamp = record_ms
+        elif type(at) is not int or at - record_ms > max_future_ms:
+            suspects.append(transaction)
+    if not suspects:
+        return []
+    return _settle_suspects(schema, transactions, record_timestamps_ms, max_future_ms)
+
+
+def _settle_suspects(
+    schema: Schema,
+    transactions: Sequence[Any],
+    record_timestamps_ms: Sequence[int],
+    max_future_ms: int,
+) -> list[tuple[int, Refusal]]:
+    """The slower half: RFC 3339 times become milliseconds, and bounds are applied."""
     refused = []
     for i, (transaction, record_ms) in enumerate(
         zip(transactions, record_timestamps_ms, strict=True)
     ):
+        if type(transaction.timestamp) is not int:
+            transaction.timestamp = _milliseconds(transaction.timestamp)
         at = transaction.timestamp
-        if at is None:
-            transaction.timestamp = record_ms
-            continue
-        if type(at) is not int:
-            at = transaction.timestamp = _milliseconds(at)
-            if at < schema.earliest_ms:
-                refused.append((i, _too_old(at)))
-                continue
-        if at > record_ms + max_future_ms:
+        if at < schema.earliest_ms and at != record_ms:
+            refused.append((i, _too_old(at)))
+        elif at - record_ms > max_future_ms:
             refused.append((i, _in_future(at, record_ms)))
     return refused
 

@@ -1,0 +1,25 @@
+"""The generator's settings, each an environment variable of the same name in capitals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from services.settings import KafkaSettings
+
+Rate = Annotated[float, Meta(ge=0.1, le=10_000_000)] | Literal["max"]
+
+
+class GeneratorSettings(KafkaSettings, frozen=True, kw_only=True):
+    """What the generator reads from its environment."""
+
+    transactions_per_second: Annotated[
+        Rate, Meta(description="The rate, from 0.1 on; max is as fast as it can.")
+    ] = 1000.0
+    transactions_seed: Annotated[
+        int | None, Meta(description="The same seed gives the same transactions.")
+    ] = None
+    transactions_count: Annotated[
+        int | None, Meta(description="Stop after so many; without it go on for good.")
+    ] = None
