@@ -6,7 +6,7 @@
 """
 
 from services.transactions.event_time import settle_event_times
-from services.transactions.refusals import Reason, Refusal, refuse
+from services.transactions.refusals import Reason, Refusal, printable, refuse
 from services.transactions.schema import Field, Schema, SchemaError, load_schema
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Schema",
     "SchemaError",
     "load_schema",
+    "printable",
     "refuse",
     "settle_event_times",
 ]

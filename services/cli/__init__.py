@@ -1,0 +1,72 @@
+"""`fraud`: the command line for people who write rules and read verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from services.cli.check import check_rules
+from services.cli.tail import tail
+from services.detector.settings import DetectorSettings
+from services.settings import SettingError, load
+from services.transactions import SchemaError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit code is 0 when all is well, 1 for findings, 2 for a mistake."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "rules":
+            return check_rules(arguments.paths, arguments.schema, arguments.output)
+        settings = load(DetectorSettings, os.environ)
+        return tail(settings, arguments.stream, arguments)
+    except (SettingError, SchemaError, FileNotFoundError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        said = f"{error} does not exist; name a file or a folder of rules" if missing else error
+        sys.stderr.write(f"fraud: {said}\n")
+        return USAGE_ERROR
+    except KafkaException as error:
+        sys.stderr.write(f"fraud: {error.args[0].str()}; KAFKA_BROKER_URL names the broker\n")
+        return USAGE_ERROR
+    except BrokenPipeError:  # the reader, a `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fraud", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    rules = commands.add_parser("rules", help="check FraudRules")
+    verbs = rules.add_subparsers(dest="verb", required=True, metavar="VERB")
+    check = verbs.add_parser(
+        "check", help="type-check rules and run their examples; exit 1 when one cannot go live"
+    )
+    check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
+    check.add_argument("--schema", type=Path, help="the transaction's schema; built in by default")
+    _add_output(check)
+
+    follow = commands.add_parser("tail", help="show a topic's records as they come, in words")
+    follow.add_argument("stream", choices=["legit", "fraud", "dead-letters"])
+    follow.add_argument("--from-beginning", action="store_true", help="start at the oldest record")
+    follow.add_argument("--limit", type=int, default=0, help="stop after so many records")
+    follow.add_argument(
+        "--exit-at-end", action="store_true", help="stop at the end of what is there now"
+    )
+    _add_output(follow)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", choices=["text", "json"], default="text", help="for people or for machines"
+    )

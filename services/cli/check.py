@@ -1,0 +1,67 @@
+"""`fraud rules check`: what is wrong with the rules, where, and what to write instead."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.rules import Compiler, Report, check
+from services.transactions import load_schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_rules(paths: list[Path], schema: Path | None, output: str) -> int:
+    """Check rules and print what was found; 0 when all of them may go live, else 1."""
+    reports = check(paths, Compiler(load_schema(schema)))
+    if output == "json":
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(_machine(reports))).decode() + "\n")
+    else:
+        for report in reports:
+            sys.stdout.write(_text(report))
+        if not reports:
+            sys.stdout.write("no rules found\n")
+    return 0 if reports and all(report.compiled for report in reports) else 1
+
+
+def _text(report: Report) -> str:
+    if report.compiled is None:
+        return "".join(_problems(report))
+    examples = len(report.compiled.rule.spec.examples)
+    proof = f"{examples} example{'' if examples == 1 else 's'}" if examples else "no examples"
+    lines = [f"{report.place}: {report.name}: ok ({proof})"]
+    lines += [f"  warning: {warning}" for warning in report.compiled.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _problems(report: Report) -> list[str]:
+    name = f"{report.name}: " if report.name else ""
+    return [f"{report.place.path}:{report.line(p)}: {name}{p.text()}\n" for p in report.problems]
+
+
+def _machine(reports: list[Report]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": report.place.path,
+            "line": report.place.line,
+            "rule": report.name,
+            "ok": report.compiled is not None,
+            "examples": len(report.compiled.rule.spec.examples) if report.compiled else 0,
+            "warnings": list(report.compiled.warnings) if report.compiled else [],
+            "problems": [
+                {
+                    "line": report.line(problem),
+                    "field": problem.field,
+                    "message": problem.message,
+                    "mend": problem.mend,
+                    "expressionLine": problem.line,
+                    "expressionColumn": problem.column,
+                }
+                for problem in report.problems
+            ],
+        }
+        for report in reports
+    ]
