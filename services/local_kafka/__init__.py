@@ -4,7 +4,7 @@
         create_topics(broker.bootstrap, {"queueing.transactions": 4})
 """
 
-from services.local_kafka.broker import Broker, BrokerError, create_topics
+from services.local_kafka.broker import Broker, BrokerError, create_topics, die_with_parent
 from services.local_kafka.distribution import VERSION, DistributionError
 
-__all__ = ["VERSION", "Broker", "BrokerError", "DistributionError", "create_topics"]
+__all__ = ["VERSION", "Broker", "BrokerError", "DistributionError", "create_topics", "die_with_parent"]

@@ -139,7 +139,7 @@ class Broker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the program, which then stops its broker
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, nothing that locks
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, nothing that locks
             )
 
     def _log_tail(self) -> str:
@@ -196,7 +196,7 @@ def _free_ports(n: int) -> list[int]:
             one.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies, be it by kill -9 (prctl(2)).
 
     Elsewhere there is no such call, and only an orderly end stops the broker.

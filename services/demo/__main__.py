@@ -1,0 +1,129 @@
+"""`python -m services.demo`: broker, topics, generator, detector, a view, and a reckoning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from services.demo.children import Child, ChildError
+from services.demo.observation import Frauds, observe
+from services.demo.tally import tally
+from services.demo.view import View
+from services.local_kafka import Broker, BrokerError, DistributionError, create_topics
+
+INPUT = "queueing.transactions"
+LEGIT = "streaming.transactions.legit"
+FRAUD = "streaming.transactions.fraud"
+DEAD_LETTERS = "streaming.transactions.dead-letters"
+PARTITIONS = 4
+# The largest record that a topic takes by default, and room for the headers that it gains.
+OUTPUT_CONFIG = {"max.message.bytes": str(2 * 1024 * 1024)}
+
+LOOK_EVERY_SECONDS = 0.25
+CATCH_UP_SECONDS = 60.0
+
+
+def main() -> int:
+    """Run the demo; 0 only when every transaction got exactly one verdict."""
+    options = _options()
+    try:
+        with tempfile.TemporaryDirectory(prefix="fraud-demo-") as folder:
+            return _demo(options, Path(folder))
+    except (ChildError, BrokerError, DistributionError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("demo: interrupted before it was done\n")
+        return 130
+
+
+def _demo(options: argparse.Namespace, folder: Path) -> int:
+    _say("starting a Kafka broker on loopback ...")
+    started = time.monotonic()
+    with Broker() as broker:
+        create_topics(broker.bootstrap, {INPUT: PARTITIONS})
+        outputs = {LEGIT: PARTITIONS, FRAUD: PARTITIONS, DEAD_LETTERS: 1}
+        create_topics(broker.bootstrap, outputs, OUTPUT_CONFIG)
+        environment = {"KAFKA_BROKER_URL": broker.bootstrap, "INSTANCE_ID": "demo"}
+        children: list[Child] = []
+        try:
+            children.append(Child("detector", folder, {**environment, "RULES_PATH": options.rules}))
+            rate = {"TRANSACTIONS_PER_SECOND": options.rate}
+            children.append(Child("generator", folder, {**environment, **rate}))
+            _say(f"running after {time.monotonic() - started:.1f} s on {broker.bootstrap}")
+            _watch(options, broker, children)
+            return _reckon(broker, *children)
+        finally:
+            for child in children:
+                child.kill()
+
+
+def _watch(options: argparse.Namespace, broker: Broker, children: list[Child]) -> None:
+    """Show what happens until the time is over or Ctrl-C."""
+    detector = children[0]
+    status = f"http://127.0.0.1:{detector.port}"
+    view = View(f"fraud detection, Kafka at {broker.bootstrap}, detector at {status}")
+    frauds = Frauds(broker.bootstrap, FRAUD, range(PARTITIONS))
+    until = time.monotonic() + (options.seconds or float("inf"))
+    try:
+        while time.monotonic() < until:
+            for child in children:
+                child.check()
+            view.show(observe(detector.port), frauds.latest)
+            time.sleep(LOOK_EVERY_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        view.stop()
+        frauds.stop()
+
+
+def _reckon(broker: Broker, detector: Child, generator: Child) -> int:
+    """Stop the generator, let the detector finish, and count what came out for what went in."""
+    _say("stopping: the generator first, then the detector when it has judged the rest ...")
+    generator_code = generator.stop()
+    written = generator.last("stopped").get("acknowledged", 0)
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while (seen := observe(detector.port)).judged < written and time.monotonic() < deadline:
+        time.sleep(0.1)
+    detector_code = detector.stop()
+    before, after = (
+        tally(broker.bootstrap, [INPUT]),
+        tally(broker.bootstrap, [LEGIT, FRAUD, DEAD_LETTERS]),
+    )
+    exact = before == after and generator_code == detector_code == 0
+    _say(
+        f"\n  transactions written   {before.count:>12,}"
+        f"\n  verdicts               {after.count:>12,}   "
+        f"({seen.legit:,} legit, {seen.fraud:,} fraud, {seen.dead_letters:,} dead letters)"
+    )
+    for rule, n in sorted(seen.matches.items()):
+        _say(f"  matches of {rule:<20} {n:>4,}")
+    if exact:
+        _say("\nEvery transaction got exactly one verdict.")
+    else:
+        _say(
+            "\nNOT every transaction got exactly one verdict "
+            f"(exit codes: generator {generator_code}, detector {detector_code})."
+        )
+    return 0 if exact else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=0, help="end after so long; 0: on Ctrl-C")
+    parser.add_argument("--rate", default="1000", help="transactions a second, or max")
+    parser.add_argument("--rules", default="k8s/rules", help="a file or a folder of FraudRules")
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
