@@ -8,24 +8,35 @@ found, what was expected and what to do.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-# Variables that start so are ours; any other is only compared with our names.
+# A variable that starts so is ours, and an error when no service knows it: a test holds this list
+# to the services' classes. Any other is only compared with the names of the class that is loaded.
 _OUR_PREFIX = "TRANSACTIONS_"
-# Names this much alike are taken for a slip: TRANSACTION_TOPIC, KAFKA_BROKERS_URL.
+_OURS = frozenset(
+    {
+        "TRANSACTIONS_COUNT",
+        "TRANSACTIONS_PER_SECOND",
+        "TRANSACTIONS_SEED",
+        "TRANSACTIONS_TOPIC",
+    }
+)
+# Names this much alike are taken for a slip: TRANSACTION_TOPIC, KAFKA_BROKERS_URL. The most alike
+# names of two settings score 0.78.
 _SLIP_CUTOFF = 0.86
 # Kubernetes puts the addresses of services into the environment of every pod.
-_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP).*)?)$")
-_AT_FIELD = re.compile(r" - at `\$\.([^`]*)`$")
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+).*`$")
 
 
 class SettingError(Exception):
@@ -66,6 +77,23 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")
     ] = "info"
 
+    def __post_init__(self) -> None:
+        """Refuse a security that is only half described."""
+        needed = {
+            "kafka_sasl_mechanism": self.kafka_security_protocol.startswith("SASL"),
+            "kafka_sasl_username": self.kafka_security_protocol.startswith("SASL"),
+            "kafka_ssl_key_location": bool(self.kafka_ssl_certificate_location),
+            "kafka_ssl_certificate_location": bool(self.kafka_ssl_key_location),
+        }
+        for field, wanted in needed.items():
+            if wanted and not getattr(self, field):
+                because = (
+                    f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}"
+                    if "sasl" in field
+                    else "a certificate and its key go together"
+                )
+                raise ValueError(f"{field.upper()} is not set, but {because}; set it")
+
 
 def load(cls: type[S], environ: Mapping[str, str]) -> S:
     """Read settings of a class from an environment. A variable set to "" counts as not set.
@@ -77,32 +105,63 @@ def load(cls: type[S], environ: Mapping[str, str]) -> S:
     _refuse_slips(names, environ)
     given = {field: environ[name] for name, field in names.items() if environ.get(name)}
     try:
-        return msgspec.convert(given, cls, strict=False)
+        settings = msgspec.convert(given, cls, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingError(_said(str(error), given)) from None
+        at = _AT_FIELD.search(str(error))
+        raise SettingError(_misfit(cls, at[1], given) if at else str(error)) from None
+    for field in given:
+        value = getattr(settings, field)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingError(_misfit(cls, field, given))
+    return settings
 
 
 def variables(cls: type[msgspec.Struct]) -> dict[str, str]:
-    """The variables of a settings class: their names to the fields."""
+    """Map the variables of a settings class to its fields."""
     return {field.name.upper(): field.name for field in msgspec.structs.fields(cls)}
 
 
-def _refuse_slips(names: Mapping[str, str], environ: Mapping[str, str]) -> None:
+def _refuse_slips(names: Collection[str], environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
-        if name in names or value.startswith("tcp://") or _SERVICE_LINK.search(name):
+        if name in names or name in _OURS:
             continue
-        close = difflib.get_close_matches(name, names, n=1, cutoff=_SLIP_CUTOFF)
-        if close and close[0] not in environ:
+        if value.startswith("tcp://") or _SERVICE_LINK.search(name):
+            continue
+        ours = name.startswith(_OUR_PREFIX)
+        known, cutoff = ((*names, *_OURS), 0.0) if ours else (names, _SLIP_CUTOFF)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+        if ours or (close and close[0] not in environ):
             raise SettingError(f"{name} is not a setting; did you mean {close[0]}?")
 
 
-def _said(error: str, given: Mapping[str, str]) -> str:
-    at = _AT_FIELD.search(error)
-    if at is None:
-        return error
-    field = at[1].split(".")[0]
-    expected = _AT_FIELD.sub("", error)
-    if expected.startswith("Invalid enum value"):
-        expected = "it is none of the allowed values"
-    shown = "***" if "password" in field else repr(given[field])
-    return f"{field.upper()} is {shown}: {expected[0].lower()}{expected[1:]}"
+def _misfit(cls: type[msgspec.Struct], field: str, given: Mapping[str, str]) -> str:
+    kind = inspect.type_info(cls)
+    assert isinstance(kind, inspect.StructType)  # noqa: S101 - msgspec's type_info is not generic
+    expected = next(_expected(f.type) for f in kind.fields if f.name == field)
+    return f"{field.upper()} is {given[field]!r}; expected {expected}"
+
+
+def _expected(kind: inspect.Type) -> str:
+    """Say in words what a field's type takes; text takes anything and is never asked for."""
+    match kind:
+        case inspect.Metadata():
+            return _expected(kind.type)
+        case inspect.UnionType():
+            return " or ".join(
+                _expected(t) for t in kind.types if not isinstance(t, inspect.NoneType)
+            )
+        case inspect.LiteralType():
+            choices = [str(value) for value in kind.values if value]
+            return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+        case inspect.IntType():
+            return f"a whole number{_bounds(kind)}"
+        case inspect.FloatType():
+            return f"a finite number{_bounds(kind)}"
+        case _:
+            return "text"
+
+
+def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
+    least = "" if kind.ge is None else f" from {kind.ge:,}".removesuffix(".0")
+    most = "" if kind.le is None else f" to {kind.le:,}".removesuffix(".0")
+    return least + most

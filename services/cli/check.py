@@ -18,7 +18,9 @@ def check_rules(paths: list[Path], schema: Path | None, output: str) -> int:
     """Check rules and print what was found; 0 when all of them may go live, else 1."""
     reports = check(paths, Compiler(load_schema(schema)))
     if output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(_machine(reports))).decode() + "\n")
+        sys.stdout.write(
+            msgspec.json.format(msgspec.json.encode(_machine(reports))).decode() + "\n"
+        )
     else:
         for report in reports:
             sys.stdout.write(_text(report))

@@ -8,7 +8,14 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from services.cli.words import dead_letter_of, decision_of, record_words
 from services.settings import SettingError
@@ -22,12 +29,16 @@ if TYPE_CHECKING:
     from services.detector.settings import DetectorSettings
 
 
+_END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's public name
+
+
 def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -> int:
     """Print records until interrupted, or as many as asked for.
 
     Raises:
         SettingError: there is no such topic.
         KafkaException: the broker cannot be reached.
+
     """
     topic = {
         "legit": settings.legit_topic,
@@ -45,7 +56,7 @@ def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -
             if message is None:
                 continue
             if error := message.error():
-                if error.code() != error._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name
+                if error.code() != _END_OF_PARTITION:
                     raise KafkaException(error)
                 open_partitions.discard(message.partition())
                 continue
@@ -60,14 +71,16 @@ def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -
 
 
 def _consumer(settings: DetectorSettings) -> Consumer:
-    return Consumer({
-        **client_config(settings, "fraud-tail"),
-        # Partitions are assigned by hand and nothing is committed; the client still wants a name.
-        "group.id": f"fraud-tail-{uuid.uuid4().hex}",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-    })
+    return Consumer(
+        {
+            **client_config(settings, "fraud-tail"),
+            # Partitions are assigned by hand and nothing is committed; the client still wants a name.
+            "group.id": f"fraud-tail-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
 
 
 def _assign(consumer: Consumer, topic: str, *, from_beginning: bool) -> set[int]:

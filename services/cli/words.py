@@ -17,17 +17,22 @@ _DEAD_LETTER = "dead-letter."
 
 def decision_of(message: Message) -> dict[str, Any] | None:
     """The explanation in a record's headers, or None. The last one counts: it is ours."""
-    values = [value for name, value in message.headers() or [] if name == _DECISION]
+    values = [value for name, value in _headers(message) if name == _DECISION]
     return json.loads(values[-1]) if values else None
 
 
 def dead_letter_of(message: Message) -> dict[str, str]:
     """Why a dead letter is one: reason, detail, topic, partition and offset."""
     return {
-        name.removeprefix(_DEAD_LETTER): (value or b"").decode(errors="replace")
-        for name, value in message.headers() or []
+        name.removeprefix(_DEAD_LETTER): value.decode(errors="replace")
+        for name, value in _headers(message)
         if name.startswith(_DEAD_LETTER)
     }
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    headers: Any = message.headers()
+    return [(name, value or b"") for name, value in headers or []]
 
 
 def clock(message: Message) -> str:

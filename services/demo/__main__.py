@@ -96,8 +96,8 @@ def _reckon(broker: Broker, detector: Child, generator: Child) -> int:
     )
     exact = before == after and generator_code == detector_code == 0
     _say(
-        f"\n  transactions written   {before.count:>12,}"
-        f"\n  verdicts               {after.count:>12,}   "
+        f"\n  transactions written   {before.records:>12,}"
+        f"\n  verdicts               {after.records:>12,}   "
         f"({seen.legit:,} legit, {seen.fraud:,} fraud, {seen.dead_letters:,} dead letters)"
     )
     for rule, n in sorted(seen.matches.items()):

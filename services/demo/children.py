@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.local_kafka import die_with_parent
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -44,6 +46,7 @@ class Child:
 
         Raises:
             ChildError: it does not.
+
         """
         if self._process.poll() is not None:
             tail = "\n".join(self.log.read_text(encoding="utf-8").rstrip().split("\n")[-5:])

@@ -40,6 +40,7 @@ def observe(port: int) -> Snapshot:
 
     Raises:
         OSError: it does not answer.
+
     """
     samples = [
         sample
@@ -49,7 +50,11 @@ def observe(port: int) -> Snapshot:
 
     def total(name: str, label: str = "", value: str = "") -> int:
         return int(
-            sum(s.value for s in samples if s.name == name and (not label or s.labels[label] == value))
+            sum(
+                s.value
+                for s in samples
+                if s.name == name and (not label or s.labels[label] == value)
+            )
         )
 
     matches: dict[str, int] = {}
@@ -77,6 +82,7 @@ def quantile(before: dict[float, float], now: dict[float, float], q: float) -> f
 
     Returns:
         The upper bound of the bucket that it falls into, or None without data.
+
     """
     counts = {bound: n - before.get(bound, 0.0) for bound, n in sorted(now.items())}
     total = max(counts.values(), default=0.0)
@@ -90,12 +96,14 @@ class Frauds:
 
     def __init__(self, bootstrap: str, topic: str, partitions: Iterable[int]) -> None:
         self.latest: deque[Message] = deque(maxlen=_KEEP)
-        self._consumer = Consumer({
-            "bootstrap.servers": bootstrap,
-            "group.id": "demo-view",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-        })
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "demo-view",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            }
+        )
         self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="frauds", daemon=True)
@@ -114,6 +122,6 @@ class Frauds:
 
 def _get(port: int, path: str) -> bytes:
     url = f"http://127.0.0.1:{port}{path}"
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - our own loopback address
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
         body: bytes = response.read()
         return body

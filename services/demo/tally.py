@@ -21,19 +21,21 @@ _MODULUS = 2**128
 class Tally(NamedTuple):
     """How many values, and the sum of their hashes."""
 
-    count: int
-    sum: int
+    records: int
+    hashes: int
 
 
 def tally(bootstrap: str, topics: Iterable[str]) -> Tally:
     """Add up all committed values of some topics, from beginning to end."""
-    consumer = Consumer({
-        "bootstrap.servers": bootstrap,
-        "group.id": "demo-tally",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "demo-tally",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
     known = consumer.list_topics(timeout=10).topics
     open_partitions = {(topic, p) for topic in topics for p in known[topic].partitions}
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in open_partitions])

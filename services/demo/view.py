@@ -177,7 +177,9 @@ def _frauds(frauds: Iterable[Message]) -> RenderableType:
 
 
 def _footer(latest: Iterable[str]) -> RenderableType:
-    text = Text("Edit a file in k8s/rules/ and save it: verdicts change at once. Ctrl-C ends.", "dim")
+    text = Text(
+        "Edit a file in k8s/rules/ and save it: verdicts change at once. Ctrl-C ends.", "dim"
+    )
     for line in latest:
         text.append(f"\n{line}", "bold yellow not dim")
     return text

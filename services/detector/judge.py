@@ -12,14 +12,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import Message
 
 from services.streams.dead_letters import dead_letter_headers
 from services.telemetry import metrics
 from services.transactions import Refusal, refuse, settle_event_times
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from collections.abc import Callable
+
+    from confluent_kafka import Consumer, Message
 
     from services.detector.ruleset_source import RulesetSource
     from services.rules import Decision, Ruleset
@@ -70,6 +71,7 @@ class Judge:
         max_future_ms: int,
     ) -> None:
         self._schema = schema
+        self._decode: Callable[[Any], Any] = schema.decode
         self._rules = rules
         self._topics = legit_topic, fraud_topic
         self._dead_letter_topic = dead_letter_topic
@@ -85,12 +87,10 @@ class Judge:
         """Say where each record goes."""
         self._appended.update(batch.timestamps_ms)
         try:
-            transactions = list(map(self._schema.decode, batch.values))
+            transactions = list(map(self._decode, batch.values))
         except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
             return self._process_with_refusals(batch)
-        if settle_event_times(
-            self._schema, transactions, batch.timestamps_ms, self._max_future_ms
-        ):
+        if settle_event_times(self._schema, transactions, batch.timestamps_ms, self._max_future_ms):
             return self._process_with_refusals(batch)
         return self._decide(transactions, batch.messages)
 
@@ -113,7 +113,7 @@ class Judge:
 
     def _read(self, value: bytes | None, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
         try:
-            transaction = self._schema.decode(value)  # type: ignore[arg-type] - None is refused
+            transaction = self._decode(value)
         except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
             return refuse(self._schema, value, error)
         refused = settle_event_times(
@@ -138,7 +138,7 @@ class Judge:
             _measure_lag(consumer)
 
     def aborted(self) -> None:
-        """Forget what was judged and not committed; between two transactions the rules may change."""
+        """Forget what is not committed. Between two transactions the rules may change."""
         self._masks.clear()
         self._reasons.clear()
         self._appended.clear()

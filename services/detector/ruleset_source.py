@@ -74,16 +74,17 @@ class RulesetSource:
     def page(self) -> bytes:
         """The `/ruleset` page: the hash in force, and each rule's state and matches."""
         rules = [
-            {**msgspec.to_builtins(state), "matches": _matches(state.name)}
-            for state in self.states
+            {**msgspec.to_builtins(state), "matches": _matches(state.name)} for state in self.states
         ]
-        return msgspec.json.encode({
-            "hash": self._taken.hash,
-            "pending": self.current.hash if self.current is not self._taken else None,
-            "loadedAt": self._taken_at,
-            "threshold": self._taken.threshold,
-            "rules": rules,
-        })
+        return msgspec.json.encode(
+            {
+                "hash": self._taken.hash,
+                "pending": self.current.hash if self.current is not self._taken else None,
+                "loadedAt": self._taken_at,
+                "threshold": self._taken.threshold,
+                "rules": rules,
+            }
+        )
 
     def _look(self) -> Signature:
         """Size up the files; equal signatures are equal files."""
@@ -116,8 +117,10 @@ class RulesetSource:
                 log.error("rule refused", rule=state.name, state=state.state, reason=state.message)
         refused = any(state.state in {"Stale", "Invalid"} for state in update.states)
         metrics.RULESET_RELOADS.labels("refused" if refused else "applied").inc()
-        self._update = update if update.ruleset.hash != self.current.hash else Update(
-            self.current, update.states
+        self._update = (
+            update
+            if update.ruleset.hash != self.current.hash
+            else Update(self.current, update.states)
         )
         self._publish()
 
@@ -131,5 +134,6 @@ class RulesetSource:
 
 def _matches(rule: str) -> int:
     """How often a rule matched since the start, in all modes."""
-    samples = metrics.RULE_MATCHES.collect()[0].samples
-    return int(sum(s.value for s in samples if s.name.endswith("_total") and s.labels["rule"] == rule))
+    samples = [sample for metric in metrics.RULE_MATCHES.collect() for sample in metric.samples]
+    totals = (s for s in samples if s.name.endswith("_total") and s.labels["rule"] == rule)
+    return int(sum(sample.value for sample in totals))

@@ -66,9 +66,7 @@ class Generator:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         settings = self._settings
-        status = StatusServer(
-            settings.status_port, live=self._live, ready=lambda: None, pages={}
-        )
+        status = StatusServer(settings.status_port, live=self._live, ready=lambda: None, pages={})
         log.info("started", status_port=status.start())
         try:
             if not wait_for_broker(settings, self._stop, self._tick):

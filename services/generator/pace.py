@@ -16,6 +16,7 @@ class Pace:
     Args:
         per_second: the rate; infinite is as fast as it can.
         now: the time of a monotonic clock, in seconds.
+
     """
 
     def __init__(self, per_second: float, now: float) -> None:

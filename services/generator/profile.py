@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import random
 import string
+from struct import Struct
 
-import msgspec
-
-ACCOUNT_LENGTH = 12
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 # A random byte to a character. 256 is no multiple of 62, so the first 8 come a quarter more often.
 _CHARACTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
-_CENTS = range(100, 100_001)
+_LEAST_CENTS, _AMOUNTS = 100, 99_901
 
-Record = tuple[str, bytes]
+# A record's 44 random bytes: source (12), target (12), id (16), amount (4). Three views of them:
+_RECORD_BYTES = 44
+_ACCOUNTS = Struct("12s12s20x")  # of characters
+_IDS = Struct("48x32s8x")  # of hex digits, two a byte
+_AMOUNT = Struct("<40xI")
+# Letters, digits and numbers need no escaping, so JSON is written as text: 10 % less than encoding.
+_JSON = b'{"source":"%b","target":"%b","amount":%d.%02d,"currency":"USD","id":"%b","timestamp":%d}'
 
-
-class Transaction(msgspec.Struct, gc=False):
-    """What is written, field by field."""
-
-    source: str
-    target: str
-    amount: float
-    currency: str
-    id: str
-    timestamp: int
+Record = tuple[bytes, bytes]
 
 
 class Uniform:
     """Accounts of 12 letters and digits, amounts of 1.00 to 1000.00 USD, all equally likely.
 
-    Everything but the timestamps follows from the seed.
+    Everything but the timestamps follows from the seed, however the records
+    are split into calls: each takes its own bytes of one random sequence.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -39,19 +35,13 @@ class Uniform:
     def records(self, n: int, timestamp_ms: int) -> list[Record]:
         """Make n records: the key (the source account) and the value (JSON).
 
-        About 0.9 µs a record.
+        About 0.7 µs a record.
         """
-        rng, width = self._random, 2 * ACCOUNT_LENGTH
-        names = rng.randbytes(n * width).translate(_CHARACTERS).decode()
-        ids = rng.randbytes(n * 16).hex()
-        cents = rng.choices(_CENTS, k=n)
-        encode = msgspec.json.encode
-        records = []
-        for i in range(n):
-            source = names[i * width : i * width + ACCOUNT_LENGTH]
-            target = names[i * width + ACCOUNT_LENGTH : (i + 1) * width]
-            one = Transaction(
-                source, target, cents[i] / 100, "USD", ids[i * 32 : i * 32 + 32], timestamp_ms
-            )
-            records.append((source, encode(one)))
-        return records
+        data = self._random.randbytes(n * _RECORD_BYTES)
+        accounts = _ACCOUNTS.iter_unpack(data.translate(_CHARACTERS))
+        ids = _IDS.iter_unpack(data.hex().encode())
+        cents = (_LEAST_CENTS + word % _AMOUNTS for (word,) in _AMOUNT.iter_unpack(data))
+        return [
+            (source, _JSON % (source, target, c // 100, c % 100, id_, timestamp_ms))
+            for (source, target), (id_,), c in zip(accounts, ids, cents, strict=True)
+        ]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from services.local_kafka.distribution import java, kafka_jars
 
@@ -90,8 +91,11 @@ class Broker:
 
         Raises:
             BrokerError: it ended, or did not answer in time.
+
         """
-        self._process = self._spawn("-Xmx1g", "kafka.Kafka", f"{self._folder.name}/server.properties")
+        self._process = self._spawn(
+            "-Xmx1g", "kafka.Kafka", f"{self._folder.name}/server.properties"
+        )
         deadline = time.monotonic() + START_SECONDS
         while not _answers(self.bootstrap):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -159,6 +163,7 @@ def create_topics(
 
     Raises:
         KafkaException: one could not be created.
+
     """
     admin = AdminClient({"bootstrap.servers": bootstrap})
     wanted = [

@@ -24,6 +24,7 @@ def kafka_jars() -> Path:
 
     Raises:
         DistributionError: Maven is missing, or could not fetch.
+
     """
     folder = cache_folder() / f"kafka-{VERSION}"
     if not folder.exists():
@@ -37,6 +38,7 @@ def java() -> str:
 
     Raises:
         DistributionError: there is none, or it is older than Kafka needs.
+
     """
     home = os.environ.get("JAVA_HOME")
     command = str(Path(home, "bin", "java")) if home else shutil.which("java")

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from services.rules.compilation import CompiledRule, Compiler
 from services.rules.manifests import Manifest, read_manifests, rule_files
 from services.rules.problems import Place, Problem, RuleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from services.rules.compilation import CompiledRule, Compiler
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ def check(paths: Iterable[Path], compiler: Compiler) -> list[Report]:
 
     Raises:
         FileNotFoundError: a path does not exist.
+
     """
     manifests = [m for file in rule_files(paths) for m in read_manifests(file)]
     return check_manifests(manifests, compiler, {})
@@ -62,6 +64,7 @@ def check_manifests(
         compiler: for the schema that the rules are about.
         known: rules compiled before, by name; one that is unchanged is not
             compiled again.
+
     """
     first: dict[str, Place] = {}
     return [_report(manifest, compiler, known, first) for manifest in manifests]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from services.rules.examples import run_examples
 from services.rules.expressions import Environment, Expression
-from services.rules.generation import Generator, Unsupported
+from services.rules.generation import Generator, UnsupportedError
 from services.rules.limits import walk
 from services.rules.presence import field_of, unguarded
 from services.rules.problems import RuleError
 
 if TYPE_CHECKING:
+    import ast
+
     from services.rules.checked_pb2 import CheckedExpr
     from services.rules.model import FraudRule
     from services.transactions import Schema
@@ -51,6 +52,7 @@ class Compiler:
 
         Raises:
             RuleError: the expression is refused, or an example fails.
+
         """
         expression = self.environment.compile(rule.spec.expression)
         code, fallback = self._generate(expression.checked)
@@ -69,11 +71,13 @@ class Compiler:
     def _generate(self, checked: CheckedExpr) -> tuple[ast.expr | None, str]:
         try:
             return Generator(self.schema).generate(checked), ""
-        except Unsupported as unsupported:
+        except UnsupportedError as unsupported:
             return None, str(unsupported)
 
     def _warnings(self, checked: CheckedExpr) -> tuple[str, ...]:
-        empty = {f.name: '""' if f.type in {"string", "currency"} else "0" for f in self.schema.fields}
+        empty = {
+            f.name: '""' if f.type in {"string", "currency"} else "0" for f in self.schema.fields
+        }
         return tuple(
             f"`{name}` may be missing, and then reads as {empty[name]}: "
             f"guard it with `has(transaction.{name}) && …`"
@@ -83,5 +87,3 @@ class Compiler:
 
 def _reads(checked: CheckedExpr) -> frozenset[str]:
     return frozenset(field for node in walk(checked.expr) if (field := field_of(node)))
-
-

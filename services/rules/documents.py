@@ -62,13 +62,14 @@ def read_documents(text: str) -> Iterator[Document]:
     Raises:
         DocumentError: with the line, when a document is no YAML; those before
             it have been given by then.
+
     """
     loader = _Loader(text)
     try:
         while loader.check_node():
             node = loader.get_node()
             reader = _Reader(loader)
-            value = reader.read(node, "$")
+            value = reader.read(node, "$") if node else None
             if value is not None:
                 yield Document(value, reader.lines, frozenset(reader.blocks))
     except yaml.MarkedYAMLError as error:
@@ -100,13 +101,13 @@ class _Reader:
             return [self.read(child, f"{path}[{i}]") for i, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
             self.blocks.add(path)
-        return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return self._loader.construct_object(node)
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, child in node.value:
             line = key_node.start_mark.line + 1
-            key = self._loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+            key = self._loader.construct_object(key_node)
             if not isinstance(key, str):
                 raise DocumentError(f"the key `{key}` is not text: put it in quotes", line)
             if key in values:

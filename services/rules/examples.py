@@ -23,9 +23,7 @@ def run_examples(
     rule: FraudRule, expression: Expression, environment: Environment
 ) -> tuple[Problem, ...]:
     """Run a rule's examples; a problem for each that fails, none when all hold."""
-    checked = (
-        (f"spec.examples[{i}]", example) for i, example in enumerate(rule.spec.examples)
-    )
+    checked = ((f"spec.examples[{i}]", example) for i, example in enumerate(rule.spec.examples))
     return tuple(
         problem
         for field, example in checked

@@ -66,9 +66,7 @@ class Environment:
         self._message: type[Message] = message_factory.GetMessageClass(
             pool.FindMessageTypeByName(_MESSAGE)
         )
-        self._cel = cel.NewEnv(
-            descriptor_pool=pool, variables={"transaction": cel.Type(_MESSAGE)}
-        )
+        self._cel = cel.NewEnv(descriptor_pool=pool, variables={"transaction": cel.Type(_MESSAGE)})
         self._plain = tuple(f.name for f in schema.fields if f.type != "timestamp")
         self._times = tuple(f.name for f in schema.fields if f.type == "timestamp")
 
@@ -78,6 +76,7 @@ class Environment:
         Raises:
             RuleError: it does not parse, does not check, is no condition, or
                 could stall the stream. Each problem has its place and mend.
+
         """
         try:
             evaluator = self._cel.compile(text)
@@ -85,13 +84,15 @@ class Environment:
             raise RuleError(_problems(str(error), text, field, self.schema)) from None
         if str(evaluator.return_type()) != "BOOL":
             found = str(evaluator.return_type()).lower()
-            raise RuleError((
-                Problem(
-                    field=field,
-                    message=f"the expression gives a {found}, and a rule needs a condition",
-                    mend="compare it, as in `transaction.amount >= 900.0`",
-                ),
-            ))
+            raise RuleError(
+                (
+                    Problem(
+                        field=field,
+                        message=f"the expression gives a {found}, and a rule needs a condition",
+                        mend="compare it, as in `transaction.amount >= 900.0`",
+                    ),
+                )
+            )
         checked = _read_tree(evaluator.serialize(), field)
         check_limits(checked, self._matches, field)
         return Expression(text, checked, evaluator)
@@ -99,9 +100,7 @@ class Environment:
     def activation(self, transaction: Any) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
         """Bind a transaction for `evaluate`; one activation serves many expressions."""
         values = {
-            name: value
-            for name in self._plain
-            if (value := getattr(transaction, name)) is not None
+            name: value for name in self._plain if (value := getattr(transaction, name)) is not None
         }
         message = self._message(**values)
         for name in self._times:
@@ -161,13 +160,15 @@ def _read_tree(serialized: bytes, field: str) -> checked_pb2.CheckedExpr:
         envelope.ParseFromString(serialized)
         checked.ParseFromString(envelope.value)
     except DecodeError:  # protobuf reads 100 levels at most
-        raise RuleError((
-            Problem(
-                field=field,
-                message="the expression is nested too deep",
-                mend="write it flatter, or as several rules",
-            ),
-        )) from None
+        raise RuleError(
+            (
+                Problem(
+                    field=field,
+                    message="the expression is nested too deep",
+                    mend="write it flatter, or as several rules",
+                ),
+            )
+        ) from None
     return checked
 
 
@@ -175,8 +176,7 @@ def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Proble
     lines = text.split("\n")
     found = []
     for line, column, message in (
-        (int(a), int(b), c.removesuffix(" [INVALID_ARGUMENT]"))
-        for a, b, c in _ERROR.findall(error)
+        (int(a), int(b), c.removesuffix(" [INVALID_ARGUMENT]")) for a, b, c in _ERROR.findall(error)
     ):
         placed = 0 < line <= len(lines)
         source = lines[line - 1] if placed else ""
@@ -192,7 +192,7 @@ def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Proble
             )
         )
     if not found:
-        said, mend = explain(error.split("\n")[0], "", 0, schema)
+        said, mend = explain(error.split("\n", maxsplit=1)[0], "", 0, schema)
         found.append(Problem(field=field, message=said, mend=mend))
     return tuple(dict.fromkeys(found))
 

@@ -3,7 +3,7 @@
 Only the nodes below are generated, each because its Python meaning is CEL's
 whenever it returns; where it would not be (an overflow, a division by zero)
 the generated code raises, and the caller asks Google's evaluator. Anything
-else raises `Unsupported`, and the rule is evaluated by Google's evaluator
+else raises `UnsupportedError`, and the rule is evaluated by Google's evaluator
 altogether. The code is built as a syntax tree, so text from a rule is never
 more than a constant in it.
 """
@@ -66,7 +66,7 @@ _CLOCK = {
 }
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """The expression has a node that is left to Google's evaluator."""
 
 
@@ -82,6 +82,7 @@ def int64(value: int) -> int:
 
     Raises:
         OverflowError: it is none; CEL says error where Python goes on.
+
     """
     if _INT64_MIN <= value <= _INT64_MAX:
         return value
@@ -94,6 +95,7 @@ def divide(a: int, b: int) -> int:
     Raises:
         ZeroDivisionError: b is 0.
         OverflowError: the quotient is no int64.
+
     """
     quotient = abs(a) // abs(b)
     return int64(quotient if (a < 0) == (b < 0) else -quotient)
@@ -105,6 +107,7 @@ def modulo(a: int, b: int) -> int:
     Raises:
         ZeroDivisionError: b is 0.
         OverflowError: INT64_MIN % -1, which overflows in C.
+
     """
     int64(a // b)
     remainder = abs(a) % abs(b)
@@ -132,7 +135,8 @@ class Generator:
         """Generate a condition.
 
         Raises:
-            Unsupported: a node is not on the list.
+            UnsupportedError: a node is not on the list.
+
         """
         code = self._node(checked, checked.expr)
         return _of(code, "bool")
@@ -146,12 +150,12 @@ class Generator:
             case "call_expr":
                 return self._call(checked, node)
             case other:
-                raise Unsupported(other)
+                raise UnsupportedError(other)
 
     def _select(self, node: Expr) -> Code:
         name = field_of(node)
         if name is None:
-            raise Unsupported("select")
+            raise UnsupportedError("select")
         field = self._fields[name]
         self.reads.add(name)
         value = local(name)
@@ -162,7 +166,7 @@ class Generator:
             return Code(there, "bool")
         if field.type == "timestamp":
             if name != "timestamp":  # only the event time is always there, as an integer
-                raise Unsupported(name)
+                raise UnsupportedError(name)
             return Code(value, "timestamp")
         if not field.required and name != "id":
             value = ast.BoolOp(ast.Or(), [value, ast.Constant(value=_EMPTY[field.type])])
@@ -179,7 +183,7 @@ class Generator:
 
     def _contained(self, checked: CheckedExpr, needle: Expr, stack: Expr) -> Code:
         if stack.WhichOneof("expr_kind") != "list_expr":
-            raise Unsupported("in")
+            raise UnsupportedError("in")
         value = self._node(checked, needle)
         elements = [self._node(checked, element) for element in stack.list_expr.elements]
         trees: list[ast.expr] = [_of(element, value.kind) for element in elements]
@@ -196,7 +200,7 @@ def local(field: str) -> ast.expr:
 
 def _of(code: Code, kind: str) -> ast.expr:
     if code.kind != kind:
-        raise Unsupported(f"{code.kind} for {kind}")
+        raise UnsupportedError(f"{code.kind} for {kind}")
     return code.tree
 
 
@@ -211,15 +215,17 @@ def _constant(constant: Constant) -> Code:
         case "string_value":
             return Code(ast.Constant(value=constant.string_value), "string")
         case other:
-            raise Unsupported(other)
+            raise UnsupportedError(other)
 
 
-def _apply(overload: str, arguments: list[Code]) -> Code:  # noqa: PLR0911 - one return a family
+def _apply(overload: str, arguments: list[Code]) -> Code:
     trees = [argument.tree for argument in arguments]
     kinds = [argument.kind for argument in arguments]
     if overload in _ORDERS:
         operator, kind = _ORDERS[overload]
-        return Code(ast.Compare(_of(arguments[0], kind), [operator], [_of(arguments[1], kind)]), "bool")
+        return Code(
+            ast.Compare(_of(arguments[0], kind), [operator], [_of(arguments[1], kind)]), "bool"
+        )
     if overload in {"equals", "not_equals"} and kinds[0] == kinds[1]:
         same = ast.Eq() if overload == "equals" else ast.NotEq()
         return Code(ast.Compare(trees[0], [same], [trees[1]]), "bool")
@@ -241,7 +247,9 @@ def _arithmetic(overload: str, arguments: list[Code]) -> Code | None:
     if overload in _DOUBLE_ARITHMETIC and kinds == {"double"}:
         return Code(ast.BinOp(trees[0], _DOUBLE_ARITHMETIC[overload], trees[1]), "double")
     if overload in _INT_ARITHMETIC and kinds == {"int"}:
-        return Code(_function("int64", ast.BinOp(trees[0], _INT_ARITHMETIC[overload], trees[1])), "int")
+        return Code(
+            _function("int64", ast.BinOp(trees[0], _INT_ARITHMETIC[overload], trees[1])), "int"
+        )
     if overload in {"divide_int64", "modulo_int64"} and kinds == {"int"}:
         return Code(_function(overload.removesuffix("_int64"), *trees), "int")
     if overload == "negate_int64" and kinds == {"int"}:
@@ -256,7 +264,7 @@ def _arithmetic(overload: str, arguments: list[Code]) -> Code | None:
 def _text(overload: str, arguments: list[Code]) -> Code:
     trees = [argument.tree for argument in arguments]
     if {argument.kind for argument in arguments} != {"string"}:
-        raise Unsupported(overload)
+        raise UnsupportedError(overload)
     match overload:
         case "size_string" | "string_size":
             return Code(_function("len", *trees), "int")
@@ -269,7 +277,7 @@ def _text(overload: str, arguments: list[Code]) -> Code:
         case "add_string":
             return Code(ast.BinOp(trees[0], ast.Add(), trees[1]), "string")
         case _:
-            raise Unsupported(overload)
+            raise UnsupportedError(overload)
 
 
 def _clock(time: ast.expr, unit_ms: int, shift: int, cycle: int) -> ast.expr:

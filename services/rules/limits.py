@@ -36,6 +36,7 @@ def check_limits(checked: CheckedExpr, probe: Callable[[str], str | None], field
 
     Raises:
         RuleError: with every limit that is broken.
+
     """
     complaints = [*_loops(checked, checked.expr, 1), *_patterns(checked, probe)]
     if complaints:
@@ -75,7 +76,11 @@ def walk(node: Expr) -> Iterator[Expr]:
 
 def overloads(checked: CheckedExpr, node: Expr) -> set[str]:
     """The overload ids that the checker chose for a call."""
-    return set(checked.reference_map[node.id].overload_id) if node.id in checked.reference_map else set()
+    return (
+        set(checked.reference_map[node.id].overload_id)
+        if node.id in checked.reference_map
+        else set()
+    )
 
 
 def _loops(checked: CheckedExpr, node: Expr, steps: int) -> Iterator[tuple[str, str]]:
@@ -118,7 +123,7 @@ def _collects(node: Expr) -> bool:
     """Whether an addition is the one that map() and filter() expand to: result + [element]."""
     arguments = node.call_expr.args
     return (
-        len(arguments) == 2  # noqa: PLR2004 - a sum has two sides
+        len(arguments) == 2
         and arguments[0].WhichOneof("expr_kind") == "ident_expr"
         and arguments[0].ident_expr.name in {"@result", "__result__"}
         and arguments[1].WhichOneof("expr_kind") == "list_expr"

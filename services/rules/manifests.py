@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUFFIXES = {".yaml", ".yml", ".json"}
 
 _AT_PATH = re.compile(r" - at `(\$[^`]*)`$")
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_MAX_SHOWN = 60
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -47,6 +49,7 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
 
     Raises:
         FileNotFoundError: a path does not exist.
+
     """
     files: list[Path] = []
     for path in paths:
@@ -121,9 +124,7 @@ def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest
         return Manifest(
             place=place, name=_name_of(value), rule=None, problems=(problem,), lines=lines
         )
-    return Manifest(
-        place=place, name=rule.name, rule=rule, lines=lines, expression_line=first_line
-    )
+    return Manifest(place=place, name=rule.name, rule=rule, lines=lines, expression_line=first_line)
 
 
 def _name_of(value: Any) -> str:  # noqa: ANN401 - any YAML value
@@ -154,10 +155,27 @@ def _problem(error: str, value: Any) -> Problem:  # noqa: ANN401 - any YAML valu
     if match := _MISSING_FIELD.match(message):
         field = f"{path}.{match[1]}" if path else match[1]
         return Problem(field=field, message="is missing", mend=f"add {match[1]}")
+    found = _value_at(value, path)
+    if isinstance(found, str | int | float) and not message.startswith("Expected `str`, got"):
+        message = f"found {_short(found)}; {message[0].lower()}{message[1:]}"
     mend = "put the value in quotes" if message.startswith("Expected `str`, got") else ""
     if "matching regex" in message:
         message, mend = _pattern(path, message)
     return Problem(field=path, message=message, mend=mend)
+
+
+def _value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - any YAML value
+    for name, index in _STEP.findall(path):
+        try:
+            value = value[int(index)] if index else value[name]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _unknown_field(path: str, name: str) -> Problem:
@@ -171,7 +189,9 @@ def _unknown_field(path: str, name: str) -> Problem:
 
 
 def _struct_at(path: str) -> type[msgspec.Struct]:
-    return {"spec": Spec, "metadata": Metadata}.get(path, Example)
+    if path == "spec":
+        return Spec
+    return Metadata if path == "metadata" else Example
 
 
 def _pattern(path: str, message: str) -> tuple[str, str]:

@@ -31,7 +31,10 @@ _ADVICE = (
     (re.compile(r"token recognition error at: '['\"]"), "a string is not closed: add the quote"),
     (re.compile(r"mismatched input '<EOF>'"), "the expression breaks off: complete it"),
     (re.compile(r"recursion (limit|depth)"), "write it flatter, or as several rules"),
-    (re.compile(r"invalid int literal"), "whole numbers reach 9223372036854775807; for more write a decimal, as in `1e19`"),
+    (
+        re.compile(r"invalid int literal"),
+        "whole numbers reach 9223372036854775807; for more write a decimal, as in `1e19`",
+    ),
 )
 
 
@@ -46,6 +49,7 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
 
     Returns:
         What is wrong, and the mend ("" when there is none to offer).
+
     """
     if match := _UNDEFINED_FIELD.search(message):
         return _unknown_field(match[1], schema)

@@ -30,6 +30,7 @@ def unguarded(checked: CheckedExpr, optional: frozenset[str]) -> tuple[str, ...]
 
     Returns:
         Field names in the order of reading, each once.
+
     """
     return tuple(dict.fromkeys(_reads(checked.expr, optional, _NOTHING)))
 

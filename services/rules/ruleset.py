@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from services.rules.expressions import Environment, evaluate
-from services.rules.generation import FUNCTIONS, local
+from services.rules.generation import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +63,7 @@ class Ruleset:
         threshold: the score from which a transaction is fraud.
         on_error: told of a rule's name and the evaluator's message whenever a
             rule fails on a transaction; the rule then does not match.
+
     """
 
     def __init__(
@@ -125,9 +126,7 @@ class Ruleset:
         Since Python 3.11 a `try` that catches nothing costs nothing.
         """
         generated = [(i, c.code) for i, c in enumerate(self.live) if c.code is not None]
-        fields = sorted(
-            {name for i, _ in generated for name in self.live[i].reads}
-        )
+        fields = sorted({name for i, _ in generated for name in self.live[i].reads})
         body: list[ast.stmt] = [
             *(_parse(f"f_{name} = transaction.{name}") for name in fields),
             _parse("mask = 0"),
@@ -152,26 +151,18 @@ class Ruleset:
 
 
 def _condition(index: int, code: ast.expr) -> ast.stmt:
-    statement = _parse(
-        "try:\n"
-        f"    if ...: mask |= {1 << index}\n"
-        "except Exception:\n"
-        f"    mask |= evaluate(({index},), transaction)\n"
-    )
-    assert isinstance(statement, ast.Try)
-    test = statement.body[0]
-    assert isinstance(test, ast.If)
-    test.test = code
-    return statement
+    """`if CODE: mask |= BIT`, and where that raises, what the evaluator says."""
+    match = ast.If(code, [_parse(f"mask |= {1 << index}")], [])
+    ask = _parse(f"mask |= evaluate(({index},), transaction)")
+    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ask])
+    return ast.Try([match], [handler], [], [])
 
 
 def _parse(source: str) -> ast.stmt:
     return ast.parse(source).body[0]
 
 
-def _content_hash(
-    rules: Sequence[CompiledRule], environment: Environment, threshold: int
-) -> str:
+def _content_hash(rules: Sequence[CompiledRule], environment: Environment, threshold: int) -> str:
     """Name a ruleset by its rules, its schema and its settings: 16 hex digits of SHA-256."""
     digest = hashlib.sha256(environment.schema.fingerprint())
     digest.update(str(threshold).encode())

@@ -39,6 +39,7 @@ def client_config(settings: KafkaSettings, client_id: str) -> Config:
     Args:
         settings: of the service.
         client_id: as it shows in the broker's logs and quotas.
+
     """
     config: Config = {
         "bootstrap.servers": settings.kafka_broker_url,
@@ -67,6 +68,7 @@ def wait_for_broker(
 
     Returns:
         False when stopped before a broker answered.
+
     """
     admin = _admin(settings)
     while not stop.is_set():
@@ -87,6 +89,7 @@ def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
 
     Raises:
         KafkaException: the broker went away meanwhile.
+
     """
     admin = _admin(settings)
     # Asked for one by one, so that a client without the right to see others may ask.
@@ -96,6 +99,4 @@ def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
 
 
 def _admin(settings: KafkaSettings) -> AdminClient:
-    return AdminClient(
-        client_config(settings, "admin"), logger=logging.getLogger("librdkafka")
-    )
+    return AdminClient(client_config(settings, "admin"), logger=logging.getLogger("librdkafka"))

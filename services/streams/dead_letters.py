@@ -17,6 +17,7 @@ def dead_letter_headers(refusal: Refusal, message: Message) -> Headers:
     Returns:
         `dead-letter.reason` (a stable code), `.detail` (for people), `.topic`,
         `.partition` and `.offset` (of the record it was), all as UTF-8 text.
+
     """
     origin = {
         "reason": refusal.reason,

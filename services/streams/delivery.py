@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import msgspec
 import structlog
@@ -33,13 +33,13 @@ from services.telemetry import metrics
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from services.settings import KafkaSettings
 
 log = structlog.get_logger()
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]
 # Where a record goes, and the headers it gains.
 Route = tuple[str, Headers | None]
 
@@ -102,7 +102,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     exactly_once: bool = True
 
     def consumer_config(self) -> dict[str, str | int | bool | float]:
-        """librdkafka's settings of the consumer."""
+        """Librdkafka's settings of the consumer."""
         return {
             **client_config(self.settings, self.instance_id),
             "group.id": self.group,
@@ -123,7 +123,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def producer_config(self) -> dict[str, str | int | bool | float]:
-        """librdkafka's settings of the producer."""
+        """Librdkafka's settings of the producer."""
         config: dict[str, str | int | bool | float] = {
             **client_config(self.settings, self.instance_id),
             "enable.idempotence": True,
@@ -158,6 +158,7 @@ def run(stream: Stream, processor: Processor, stop: threading.Event, health: Hea
     Raises:
         StreamError: no other session would fare better: another process has
             this instance id, or the client reports a fatal error of its own.
+
     """
     while not stop.is_set():
         session = Session(stream, processor, health)
@@ -193,6 +194,7 @@ class Session:
         Raises:
             KafkaException: the session is over; what was not committed comes
                 again in the next.
+
         """
         if not self._settle(stop):
             return
@@ -244,9 +246,7 @@ class Session:
         """Fetch a batch: at once when records wait, else until the next commit is due."""
         if self.pending:
             age = time.monotonic() - self._since
-            messages = self._consumer.consume(
-                BATCH_RECORDS, max(COMMIT_EARLY_SECONDS - age, 0.0)
-            )
+            messages = self._consumer.consume(BATCH_RECORDS, max(COMMIT_EARLY_SECONDS - age, 0.0))
         else:
             first = self._consumer.poll(IDLE_SECONDS)
             if first is None:
@@ -261,6 +261,7 @@ class Session:
 
         Raises:
             KafkaException: an error that this session does not survive.
+
         """
         for error in filter(None, map(Message.error, messages)):
             if error.fatal() or not error.retriable():
@@ -276,14 +277,14 @@ class Session:
                 self._producer.begin_transaction()
         self.pending += len(messages)
         values = list(map(Message.value, messages))
-        timestamps = [ms if ms > 0 else 0 for _, ms in map(Message.timestamp, messages)]
+        timestamps = [max(0, ms) for _, ms in map(Message.timestamp, messages)]
         produce = self._producer.produce
         for (topic, added), value, key, timestamp, headers in zip(
             self._processor.process(Batch(messages, values, timestamps)),
             values,
             map(Message.key, messages),
             timestamps,
-            map(Message.headers, messages),
+            cast("Iterable[Headers | None]", map(Message.headers, messages)),
             strict=True,
         ):
             if added:
@@ -343,6 +344,7 @@ class Session:
 
         Raises:
             KafkaException: the transaction has to be given up.
+
         """
         for _ in range(3):
             self._health.tick()

@@ -14,6 +14,7 @@ def configure_logs(service: str, level: str = "info") -> None:
     Args:
         service: named on every line.
         level: "debug", "info", "warning" or "error".
+
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

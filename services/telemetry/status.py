@@ -26,6 +26,7 @@ class StatusServer:
         live: None while the process is worth keeping, else why not.
         ready: None while it does its work, else why not.
         pages: other paths, each to a function that gives its JSON.
+
     """
 
     def __init__(
@@ -46,13 +47,14 @@ class StatusServer:
 
         Raises:
             SettingError: the port is taken.
+
         """
         handler = type("Handler", (_Handler,), {"answer_to": staticmethod(self.answer)})
         try:
             self._server = ThreadingHTTPServer(("0.0.0.0", self._port), handler)  # noqa: S104 - probes and Prometheus come from other hosts
         except OSError as error:
             raise SettingError(
-                f"STATUS_PORT is {self._port}: {error.strerror}; choose another, or 0 for any free one"
+                f"STATUS_PORT is {self._port}: {error.strerror}; choose another, or 0 for any"
             ) from None
         threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
         return int(self._server.server_address[1])
@@ -81,7 +83,7 @@ class StatusServer:
 class _Handler(BaseHTTPRequestHandler):
     answer_to: Callable[[str, str], tuple[int, str, bytes]]
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         path = self.path.split("?")[0]
         code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
         self.send_response(code)

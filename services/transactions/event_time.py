@@ -36,6 +36,7 @@ def settle_event_times(
 
     Returns:
         Those refused, by their index in the batch.
+
     """
     if not schema.has_event_time:
         return []
@@ -82,7 +83,9 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def _too_old(at_ms: int) -> Refusal:
-    return Refusal(Reason.TIMESTAMP_TOO_OLD, f"timestamp: {at_ms} ms is before the earliest allowed")
+    return Refusal(
+        Reason.TIMESTAMP_TOO_OLD, f"timestamp: {at_ms} ms is before the earliest allowed"
+    )
 
 
 def _in_future(at_ms: int, record_ms: int) -> Refusal:

@@ -57,6 +57,7 @@ def refuse(schema: Schema, value: bytes | None, error: Exception) -> Refusal:
         schema: whose decoder it was.
         value: the record's value, None for a tombstone.
         error: what `schema.decode(value)` raised.
+
     """
     if value is None:
         return Refusal(Reason.TOMBSTONE, "the record has no value")
@@ -93,7 +94,7 @@ def _invalid(schema: Schema, error: str) -> Refusal:
     return Refusal(reason, printable(detail))
 
 
-def _reason(schema: Schema, name: str, message: str) -> Reason:  # noqa: PLR0911 - a table of cases
+def _reason(schema: Schema, name: str, message: str) -> Reason:
     if message.startswith("Expected `object`"):
         return Reason.NOT_AN_OBJECT
     if message.startswith("Object missing required field"):

@@ -24,10 +24,10 @@ _INT64 = 2**63
 # The last millisecond of the year 9999, the end of RFC 3339.
 _LATEST_MS = 253_402_300_799_999
 # Words that a rule's expression cannot have as a name (CEL specification, "Reserved").
-_CEL_WORDS = set(
-    "as break const continue else false for function if import in let loop null package namespace "
-    "return true var void while".split()
-)
+_CEL_WORDS = {
+    *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
+    *("let", "loop", "null", "package", "namespace", "return", "true", "var", "void", "while"),
+}
 _BOUNDS: dict[str, set[str]] = {
     "string": {"minLength", "maxLength", "enum"},
     "double": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
@@ -89,6 +89,7 @@ def load_schema(path: Path | None) -> Schema:
 
     Raises:
         SchemaError: there is no such file, or it is no schema.
+
     """
     file = path or _DEFAULT_FILE
     try:
@@ -114,7 +115,7 @@ def load_schema(path: Path | None) -> Schema:
     return Schema(tuple(fields))
 
 
-def _entry_lines(node: yaml.MappingNode) -> list[int]:
+def _entry_lines(node: Any) -> list[int]:  # noqa: ANN401 - a YAML node that is known to fit
     entries = next(child for key, child in node.value if key.value == "fields")
     return [entry.start_mark.line + 1 for entry in entries.value]
 
@@ -124,10 +125,13 @@ def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML v
 
     Raises:
         ValueError: with what was found and what to do, for people.
+
     """
     field = msgspec.convert(entry, Field)
     if not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", field.name):
-        raise ValueError(f"`{field.name}` is no field name; use letters, digits and _, as in card_type")
+        raise ValueError(
+            f"`{field.name}` is no field name; use letters, digits and _, as in card_type"
+        )
     if field.name in _CEL_WORDS or keyword.iskeyword(field.name):
         raise ValueError(f"`{field.name}` is a word of the rule language; choose another name")
     if field.name in earlier:
@@ -139,7 +143,9 @@ def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML v
     given = set(entry) - {"name", "type", "required", "description"}
     if wrong := sorted(given - _BOUNDS[field.type]):
         known = ", ".join(sorted(_BOUNDS[field.type])) or "none"
-        raise ValueError(f"`{field.name}`: {wrong[0]} is no bound of a {field.type}; it has {known}")
+        raise ValueError(
+            f"`{field.name}`: {wrong[0]} is no bound of a {field.type}; it has {known}"
+        )
     _struct_field(field)
     return field
 
@@ -157,10 +163,10 @@ def _type(field: Field) -> Any:  # noqa: ANN401 - a type
         "gt": field.exclusive_minimum,
         "lt": field.exclusive_maximum,
     }
-    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    given: dict[str, Any] = {name: b for name, b in bounds.items() if b is not None}
     match field.type:
         case "string" if field.enum:
-            return Literal[field.enum]  # type: ignore[valid-type]
+            return Literal[field.enum]
         case "string":
             return Annotated[str, Meta(min_length=field.min_length, max_length=field.max_length)]
         case "currency":
@@ -168,12 +174,16 @@ def _type(field: Field) -> Any:  # noqa: ANN401 - a type
         case "bool":
             return bool
         case "double":
-            return Annotated[float, Meta(**{k: float(v) for k, v in given.items()})]  # type: ignore[arg-type]
+            return Annotated[float, _meta({k: float(v) for k, v in given.items()})]
         case "int":
-            return Annotated[int, Meta(**_int64_bounds(given))]
+            return Annotated[int, _meta(_int64_bounds(given))]
         case "timestamp":
             aware = Annotated[datetime, Meta(tz=True)]
             return Annotated[int, Meta(ge=_earliest_ms(field), le=_LATEST_MS)] | aware
+
+
+def _meta(bounds: dict[str, Any]) -> Meta:
+    return Meta(**bounds)
 
 
 def _int64_bounds(given: dict[str, Any]) -> dict[str, int]:
