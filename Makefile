@@ -51,7 +51,7 @@ clean: ## Remove what make made in this tree
 .venv/ready: requirements-dev.txt pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 found; install one.' >&2; exit 1; }
 	@echo 'installing into .venv ...'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
-	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -90,7 +90,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
                 because = (
                     f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}"
                     if "sasl" in field
-                    else "a certificate and its key go together"
+                    else "certificate and key go together"
                 )
                 raise ValueError(f"{field.upper()} is not set, but {because}; set it")
 
@@ -100,6 +100,7 @@ def load(cls: type[S], environ: Mapping[str, str]) -> S:
 
     Raises:
         SettingError: a value does not fit, or a name looks like a slip.
+
     """
     names = variables(cls)
     _refuse_slips(names, environ)
@@ -162,6 +163,6 @@ def _expected(kind: inspect.Type) -> str:
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
-    least = "" if kind.ge is None else f" from {kind.ge:,}".removesuffix(".0")
-    most = "" if kind.le is None else f" to {kind.le:,}".removesuffix(".0")
+    least = "" if kind.ge is None else f" from {kind.ge}".removesuffix(".0")
+    most = "" if kind.le is None else f" to {kind.le}".removesuffix(".0")
     return least + most

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-pytest_plugins = ["tests.kafka_fixtures"]
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+pytest_plugins = ["pytester", "tests.kafka_fixtures"]
+
+R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport() -> object:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a skipped test is a failed one: what cannot run there is not tested."""
-    outcome = yield
-    report = outcome.get_result()
+    return _required_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself."""
+    return _required_in_ci((yield))
+
+
+def _required_in_ci(report: R) -> R:
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"

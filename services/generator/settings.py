@@ -17,9 +17,12 @@ class GeneratorSettings(KafkaSettings, frozen=True, kw_only=True):
     transactions_per_second: Annotated[
         Rate, Meta(description="The rate, from 0.1 on; max is as fast as it can.")
     ] = 1000.0
-    transactions_seed: Annotated[
-        int | None, Meta(description="The same seed gives the same transactions.")
-    ] = None
-    transactions_count: Annotated[
-        int | None, Meta(description="Stop after so many; without it go on for good.")
-    ] = None
+    transactions_seed: (
+        Annotated[int, Meta(ge=0, description="The same seed gives the same transactions.")] | None
+    ) = None
+    transactions_count: (
+        Annotated[
+            int, Meta(ge=1, description="Stop after so many; without it go on until told to stop.")
+        ]
+        | None
+    ) = None

@@ -1,7 +1,9 @@
 """A real Kafka broker on loopback, for the demo, the tests and the benchmarks. Not for production.
 
-with Broker() as broker:
-create_topics(broker.bootstrap, {"queueing.transactions": 4})
+Used as in
+
+    with Broker() as broker:
+        create_topics(broker.bootstrap, {"queueing.transactions": 4})
 """
 
 from services.local_kafka.broker import Broker, BrokerError, create_topics, die_with_parent

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import random
 import signal
 import socket
 import subprocess
@@ -25,7 +27,15 @@ if TYPE_CHECKING:
 # Seen: 3 s on two idle cores. Ten times that on a busy machine.
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+TOPIC_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
+# Below the ports that Linux gives to outgoing connections (32768 on). A client that tries again and
+# again to reach a stopped broker on one of those can meet itself there (a TCP simultaneous open),
+# and the broker then finds its port taken when it comes back.
+_PORTS = range(20_000, 30_000)
 _PR_SET_PDEATHSIG = 1
+# Loaded here, as between fork and exec nothing may take a lock.
+_LIBC = ctypes.CDLL(None)
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -54,7 +64,8 @@ class BrokerError(Exception):
 class Broker:
     """A broker process. It ends with the process that started it, however that ends.
 
-    Stopped and started again it keeps its address and its data.
+    Stopped and started again it keeps its address and its data. Start it from a
+    thread that lasts: Linux takes the end of that thread for the parent's.
     """
 
     def __init__(self) -> None:
@@ -100,6 +111,7 @@ class Broker:
         while not _answers(self.bootstrap):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(f"Kafka did not start; its log ends:\n{self._log_tail()}")
+            time.sleep(_LOOK_SECONDS)
 
     def stop(self, *, kill: bool = False) -> None:
         """Stop and keep the data; with `kill` at once and unprepared, as a crash does."""
@@ -163,6 +175,7 @@ def create_topics(
 
     Raises:
         KafkaException: one could not be created.
+        BrokerError: one was, and still has no leader.
 
     """
     admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -172,33 +185,45 @@ def create_topics(
     ]
     for future in admin.create_topics(wanted).values():
         future.result()
-    while not set(partitions) <= set(admin.list_topics(timeout=10).topics):
-        pass
+    deadline = time.monotonic() + TOPIC_SECONDS
+    while not _led(admin, partitions):
+        if time.monotonic() > deadline:
+            raise BrokerError(f"no leader for {', '.join(partitions)} within {TOPIC_SECONDS:.0f} s")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _led(admin: AdminClient, partitions: Mapping[str, int]) -> bool:
+    """Whether each partition has a leader, without which nothing can be written or read."""
+    topics = admin.list_topics(timeout=10).topics
+    leaders = {name: [p.leader for p in topics[name].partitions.values()] for name in topics}
+    return all(
+        len(found := leaders.get(name, [])) == n and min(found) >= 0
+        for name, n in partitions.items()
+    )
 
 
 def _answers(bootstrap: str) -> bool:
     host, port = bootstrap.split(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        time.sleep(0.05)
+        # It listens a little before the controller lets it hold partitions.
+        return bool(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5).brokers)
+    except (OSError, KafkaException):
         return False
-    try:
-        AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5)
-    except KafkaException:
-        return False
-    return True
 
 
 def _free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
+    return list(itertools.islice(filter(_is_free, candidates), n))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def die_with_parent() -> None:
@@ -207,6 +232,6 @@ def die_with_parent() -> None:
     Elsewhere there is no such call, and only an orderly end stops the broker.
     """
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (OSError, AttributeError):
         return

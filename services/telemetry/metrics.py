@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -64,14 +65,9 @@ def observe_latencies(counts_by_ms: Mapping[int, int]) -> None:
     records, so this costs next to nothing a record. Negative ones (a producer's
     clock is ahead) count as 0.
     """
+    bounds = DECISION_LATENCY._upper_bounds  # noqa: SLF001 - observe() takes one value at a time
+    buckets = DECISION_LATENCY._buckets  # noqa: SLF001
     for ms, n in counts_by_ms.items():
         seconds = max(ms, 0) / 1000
-        DECISION_LATENCY._sum.inc(seconds * n)  # noqa: SLF001 - observe() has no count (client_python issue 1041)
-        for bound, bucket in zip(
-            DECISION_LATENCY._upper_bounds,  # noqa: SLF001
-            DECISION_LATENCY._buckets,  # noqa: SLF001
-            strict=True,
-        ):
-            if seconds <= bound:
-                bucket.inc(n)
-                break
+        buckets[bisect_left(bounds, seconds)].inc(n)
+        DECISION_LATENCY._sum.inc(seconds * n)  # noqa: SLF001

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
@@ -14,8 +16,14 @@ from services.settings import SettingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Probe = "Callable[[], str | None]"
-_OK, _NOT_FOUND, _UNAVAILABLE = 200, 404, 503
+log = structlog.get_logger()
+
+_OK, _NOT_FOUND, _FAILED, _UNAVAILABLE = 200, 404, 500, 503
+_TEXT = "text/plain; charset=utf-8"
+# A client that connects and says nothing holds a thread for so long.
+_SILENT_CLIENT_SECONDS = 10
+# How long a stop waits at most; the server looks up this often.
+_STOP_SECONDS = 0.1
 
 
 class StatusServer:
@@ -49,14 +57,19 @@ class StatusServer:
             SettingError: the port is taken.
 
         """
-        handler = type("Handler", (_Handler,), {"answer_to": staticmethod(self.answer)})
+        handler = type("Handler", (_Handler,), {"answer_to": staticmethod(self._answer)})
         try:
-            self._server = ThreadingHTTPServer(("0.0.0.0", self._port), handler)  # noqa: S104 - probes and Prometheus come from other hosts
+            self._server = _Server(("0.0.0.0", self._port), handler)  # noqa: S104 - probes and Prometheus come from other hosts
         except OSError as error:
             raise SettingError(
                 f"STATUS_PORT is {self._port}: {error.strerror}; choose another, or 0 for any"
             ) from None
-        threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever,
+            args=[_STOP_SECONDS],
+            name="status",
+            daemon=True,
+        ).start()
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
@@ -65,27 +78,32 @@ class StatusServer:
             self._server.shutdown()
             self._server.server_close()
 
-    def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
         """Answer a path with a status code, a content type and a body."""
         if probe := self._probes.get(path):
             reason = probe()
             code = _OK if reason is None else _UNAVAILABLE
-            return code, "text/plain; charset=utf-8", f"{reason or 'ok'}\n".encode()
+            return code, _TEXT, f"{reason or 'ok'}\n".encode()
         if path == "/metrics":
             encode, content_type = choose_encoder(accept)
             return _OK, content_type, encode(REGISTRY)
         if page := self._pages.get(path):
             return _OK, "application/json", page()
-        known = ", ".join(["/livez", "/readyz", "/metrics", *self._pages])
-        return _NOT_FOUND, "text/plain; charset=utf-8", f"not here; there are {known}\n".encode()
+        known = ", ".join([*self._probes, "/metrics", *self._pages])
+        return _NOT_FOUND, _TEXT, f"not here; there are {known}\n".encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
     answer_to: Callable[[str, str], tuple[int, str, bytes]]
+    timeout = _SILENT_CLIENT_SECONDS
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
-        code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
+        try:
+            code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
+        except Exception:
+            log.exception("status page failed", path=path)
+            code, content_type, body = _FAILED, _TEXT, b"failed; the log says why\n"
         self.send_response(code)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -94,3 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing: a probe every second is no news."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_request: object) -> None:
+        """Say little: the client has gone before its answer."""
+        log.debug("status client gone", error=repr(sys.exception()))
