@@ -10,8 +10,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -33,6 +31,8 @@ _LOOK_SECONDS = 0.05
 # again to reach a stopped broker on one of those can meet itself there (a TCP simultaneous open),
 # and the broker then finds its port taken when it comes back.
 _PORTS = range(20_000, 30_000)
+# 16 bytes in base64. Not random: one that starts with "-" is taken for an option.
+_CLUSTER_ID = "fraud-detection-localA"
 _PR_SET_PDEATHSIG = 1
 # Loaded here, as between fork and exec nothing may take a lock.
 _LIBC = ctypes.CDLL(None)
@@ -138,8 +138,7 @@ class Broker:
             ),
             encoding="utf-8",
         )
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "-t", cluster_id, "-c", str(properties)]
+        arguments = ["format", "-t", _CLUSTER_ID, "-c", str(properties)]
         if self._spawn("-Xmx256m", "kafka.tools.StorageTool", *arguments).wait():
             raise BrokerError(f"Kafka's folder was not made; its log ends:\n{self._log_tail()}")
 

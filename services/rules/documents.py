@@ -64,8 +64,9 @@ def read_documents(text: str) -> Iterator[Document]:
             it have been given by then.
 
     """
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)  # refuses characters that YAML does not have
         while loader.check_node():
             node = loader.get_node()
             reader = _Reader(loader)
@@ -78,9 +79,10 @@ def read_documents(text: str) -> Iterator[Document]:
         raise DocumentError(message, mark.line + 1 if mark else 1) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise DocumentError(said.split("\n")[0], loader.line + 1) from None
+        raise DocumentError(said.split("\n")[0], loader.line + 1 if loader else 1) from None
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
 
 
 class _Reader:

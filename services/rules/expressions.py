@@ -9,6 +9,7 @@ transaction comes.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,6 +43,7 @@ _TYPES: dict[str, _FIELD.Type.ValueType] = {
     "timestamp": _FIELD.TYPE_MESSAGE,
 }
 _MESSAGE = "frauddetection.Transaction"
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 # cel-cpp's format: ERROR: <input>:LINE:COLUMN: MESSAGE, then two lines of excerpt.
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
@@ -110,7 +112,10 @@ class Environment:
             if isinstance(value, int):
                 getattr(message, name).FromMilliseconds(value)
             else:
-                getattr(message, name).FromDatetime(value)
+                # Not FromDatetime, which raises at the rims of the calendar.
+                since = value - _EPOCH
+                getattr(message, name).seconds = since.days * 86_400 + since.seconds
+                getattr(message, name).nanos = since.microseconds * 1000
         return self._cel.Activation({"transaction": message})
 
     def _matches(self, pattern: str) -> str | None:

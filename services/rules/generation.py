@@ -173,7 +173,10 @@ class Generator:
         return Code(value, _KINDS.get(field.type, field.type))
 
     def _call(self, checked: CheckedExpr, node: Expr) -> Code:
-        (overload,) = overloads(checked, node) or {""}
+        chosen = overloads(checked, node)
+        if len(chosen) != 1:  # a dyn operand: which one is known only at run time
+            raise UnsupportedError(node.call_expr.function)
+        (overload,) = chosen
         call = node.call_expr
         if overload == "in_list":
             return self._contained(checked, call.args[0], call.args[1])

@@ -54,7 +54,7 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
     if match := _UNDEFINED_FIELD.search(message):
         return _unknown_field(match[1], schema)
     if match := _UNDECLARED.search(message):
-        return _unknown_name(match[1], schema)
+        return _unknown_name(match[1].split(".")[0], schema)
     if match := _OVERLOAD.search(message):
         return _wrong_types(match[1], match[2], source, column)
     for pattern, advice in _ADVICE:
@@ -95,7 +95,7 @@ def _unknown_name(name: str, schema: Schema) -> tuple[str, str]:
 
 def _wrong_types(function: str, types: str, source: str, column: int) -> tuple[str, str]:
     operator = function.replace("@in", "in").strip("_").replace("_", "")
-    sides = types.strip("()").split(", ")
+    sides = types[1:-1].split(", ")
     said = f"`{operator}` does not take ({', '.join(sides)})"
     if set(sides) == {"double", "int"}:
         return said, _decimal(source, operator, column, int_is_left=sides[0] == "int")

@@ -50,8 +50,37 @@ DOUBLES = (
     *(9007199254740993.0, 1e19, -1e19, 1e200, -1e200, 1.7976931348623157e308),
 )
 TEXTS = (
-    *("", "a", "b", "ab", "abc", "A", "USD", "EUR", "alice", "é", "e\u0301", "ß", "ss", "日本", "本"),
-    *("😀", "😀😀", "👩\u200d👩\u200d👧", "\uffee", "\U00010000", "'", '"', "\\", "\n", "\x00", "a\x00b", " "),
+    *(
+        "",
+        "a",
+        "b",
+        "ab",
+        "abc",
+        "A",
+        "USD",
+        "EUR",
+        "alice",
+        "é",
+        "e\u0301",
+        "ß",
+        "ss",
+        "日本",
+        "本",
+    ),
+    *(
+        "😀",
+        "😀😀",
+        "👩\u200d👩\u200d👧",
+        "\uffee",
+        "\U00010000",
+        "'",
+        '"',
+        "\\",
+        "\n",
+        "\x00",
+        "a\x00b",
+        " ",
+    ),
 )
 TIMES_MS = (
     *(0, -1, 1, -86_400_000, -600_000_000_000, 86_399_999, 86_400_000, 951_782_400_000),
@@ -64,13 +93,15 @@ _ZONES = ("'Europe/Berlin'", "'UTC'", "'-08:00'")
 def text_literal(text: str) -> str:
     """A CEL literal, with what is printable as itself."""
     escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n"}
-    return '"' + "".join(escapes.get(c) or (c if c >= " " else f"\\x{ord(c):02x}") for c in text) + '"'
+    return (
+        '"' + "".join(escapes.get(c) or (c if c >= " " else f"\\x{ord(c):02x}") for c in text) + '"'
+    )
 
 
 class ExpressionSource:
     """Makes conditions of all nodes that are generated and, more rarely, of some that are not."""
 
-    def __init__(self, random: Random, unusual: float = 0.02) -> None:
+    def __init__(self, random: Random, unusual: float = 0.05) -> None:
         self._random = random
         self._unusual = unusual
         self._makers: dict[str, tuple[Sequence[Callable[[int], str]], ...]] = {
@@ -136,7 +167,7 @@ class ExpressionSource:
     def _usual_bools(self) -> tuple[Callable[[int], str], ...]:
         orders = ("<", "<=", ">", ">=", "==", "!=")
         return (
-            *(self._binary(kind, *orders) for kind in ("int", "double", "string")),
+            *(self._binary(kind, *orders) for kind in ("int", "int", "int", "double", "string")),
             *(self._binary("bool", "&&", "||") for _ in range(4)),
             self._binary("bool", "==", "!="),
             self._binary("timestamp", "==", "!="),
@@ -153,8 +184,8 @@ class ExpressionSource:
             self._binary("bool", "<", ">="),
             self._binary("timestamp", "<", ">="),
             self._form("{}.matches('^[a-z😀]+$')", "string"),
-            self._form("['a', 'é', ''].exists(x, x == {})", "string"),
-            self._form("[1, 0, -1].all(x, x < {})", "int"),
+            lambda _: f"['a', 'é', ''].exists(x, x == {self._leaf('string')})",
+            lambda _: f"[1, 0, -1].all(x, x < {self._leaf('int')} / 2)",
             self._form("({} in {{'a': 1, 'USD': 2}})", "string"),
             self._form("({} in [[1, 2], [3]][0])", "int"),
             self._form("(dyn({}) == {})", "int", "double"),

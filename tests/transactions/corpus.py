@@ -7,6 +7,7 @@ meant for a record that is written now.
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass, field
 
 from services.transactions import Reason
@@ -104,6 +105,7 @@ _BYTES = (
         "fields that are not listed pass through unread",
     ),
     Case("raw 0xff", b"\xff", Reason.MALFORMED_JSON, "no JSON begins so"),
+    Case("random", random.Random(1).randbytes(256), Reason.MALFORMED_JSON, "no JSON"),
     Case("gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", Reason.MALFORMED_JSON, "compressed by hand"),
     Case(
         "Avro",
@@ -304,7 +306,7 @@ _MEANING = (
         Case(f"{kind} currency", transaction(currency=f'"{code}"'), Reason.UNKNOWN_CURRENCY, why)
         for kind, code, why in (
             ("lower case", "eur", "codes are in capitals"),
-            ("look-alike", "\N{CYRILLIC CAPITAL LETTER IE}UR", "a Cyrillic Е"),
+            ("look-alike", "\N{CYRILLIC CAPITAL LETTER IE}UR", "a Cyrillic letter"),
             ("full-width", "ＥＵＲ", "not ASCII"),  # noqa: RUF001 - that is the case
             ("unknown", "ABC", "not in ISO 4217"),
             ("withdrawn", "DEM", "no longer in ISO 4217"),

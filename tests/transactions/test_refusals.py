@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.transactions import (
     Reason,
     Refusal,
+    Schema,
     load_schema,
     printable,
     refuse,
@@ -27,14 +28,19 @@ RECORD_MS = 1_750_000_000_123
 BY_NAME = {case.name: case for case in CASES}
 
 
-def outcome(value: bytes | None, record_ms: int = RECORD_MS) -> Any:
+def read(schema: Schema, value: bytes | None, record_ms: int = RECORD_MS) -> Any:
     """Give the struct of a value, or its refusal, as the detector would find it."""
     try:
-        decoded = SCHEMA.decode(value)  # type: ignore[arg-type] - a tombstone is refused too
+        decoded = schema.decode(value)  # type: ignore[arg-type] # a tombstone is refused too
     except Exception as error:  # noqa: BLE001 - what comes is what is tested
-        return refuse(SCHEMA, value, error)
-    refused = settle_event_times(SCHEMA, [decoded], [record_ms], MAX_FUTURE_MS)
+        return refuse(schema, value, error)
+    refused = settle_event_times(schema, [decoded], [record_ms], MAX_FUTURE_MS)
     return refused[0][1] if refused else decoded
+
+
+def outcome(value: bytes | None, record_ms: int = RECORD_MS) -> Any:
+    """Read a value with the built-in schema."""
+    return read(SCHEMA, value, record_ms)
 
 
 def event_time(raw: str | None, record_ms: int = RECORD_MS) -> Any:
@@ -61,8 +67,8 @@ def test_a_detail_is_short_and_printable(case: Case) -> None:
     assert detail.isprintable()
 
 
-def test_the_corpus_has_each_name_once() -> None:
-    assert len(BY_NAME) == len(CASES)
+def test_the_corpus_has_many_kinds_under_names_of_their_own() -> None:
+    assert len(BY_NAME) == len(CASES) >= 60
 
 
 def test_the_corpus_has_cases_of_every_reason_of_the_built_in_schema() -> None:
@@ -132,6 +138,30 @@ def test_any_refusal_is_short_and_printable(value: bytes) -> None:
     detail = found.detail if isinstance(found, Refusal) else "accepted"
     assert 0 < len(detail) <= 200
     assert detail.isprintable()
+
+
+amounts = st.integers() | st.floats(-10, 2e12)
+bounded_fields = st.fixed_dictionaries(
+    {
+        "source": st.text(max_size=300),
+        "target": st.text(max_size=3),
+        "amount": amounts,
+        "currency": st.sampled_from(["EUR", "USD", "eur", "XAU"]),
+    },
+    optional={"country": st.text(max_size=3) | st.none()},
+)
+
+
+@given(bounded_fields)
+def test_a_transaction_is_accepted_exactly_when_it_keeps_the_bounds(fields: dict[str, Any]) -> None:
+    keeps = (
+        1 <= len(fields["source"]) <= 256
+        and len(fields["target"]) >= 1
+        and 0 < fields["amount"] <= 1e12
+        and fields["currency"] in {"EUR", "USD"}
+        and (fields.get("country") is None or len(fields["country"]) == 2)
+    )
+    assert isinstance(outcome(json.dumps(fields).encode()), SCHEMA.struct) == keeps
 
 
 @given(st.integers(min_value=0, max_value=1_000))
