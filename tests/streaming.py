@@ -149,12 +149,14 @@ def produce(
 ) -> None:
     """Write records (key, value) and wait until they are acknowledged."""
     failures: list[KafkaError] = []
-    producer = Producer({
-        "bootstrap.servers": broker.bootstrap,
-        "enable.idempotence": True,
-        "message.max.bytes": 2 * 1024 * 1024,
-        "partitioner": "murmur2_random",
-    })
+    producer = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "enable.idempotence": True,
+            "message.max.bytes": 2 * 1024 * 1024,
+            "partitioner": "murmur2_random",
+        }
+    )
     for key, value in records:
         producer.produce(
             topic,
@@ -170,30 +172,33 @@ def produce(
 
 def read_all(broker: Broker, topics: Iterable[str]) -> list[Message]:
     """Read every committed record of some topics, to their ends."""
-    consumer = Consumer({
-        "bootstrap.servers": broker.bootstrap,
-        "group.id": "outside",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-        "fetch.message.max.bytes": 4 * 1024 * 1024,
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": "outside",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.message.max.bytes": 4 * 1024 * 1024,
+        }
+    )
     known = consumer.list_topics(timeout=10).topics
     left = {(topic, partition) for topic in topics for partition in known[topic].partitions}
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in left])
     records = []
     while left:
-        for message in consumer.consume(5000, 1.0):
-            if message.error() is None:
+        for message in consumer.consume(5000, 0.1):
+            error = message.error()
+            if error is None:
                 records.append(message)
             else:
-                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                assert error.code() == KafkaError._PARTITION_EOF, error
                 left.discard((message.topic(), message.partition()))
     consumer.close()
     return records
 
 
-def wait_for(broker: Broker, topics: Iterable[str], n: int, seconds: float = WAIT_SECONDS) -> list[Message]:
+def wait_for(broker: Broker, topics: Iterable[str], n: int) -> list[Message]:
     """Wait until some topics hold n committed records, and return them."""
     names = list(topics)
 
@@ -201,4 +206,4 @@ def wait_for(broker: Broker, topics: Iterable[str], n: int, seconds: float = WAI
         found = read_all(broker, names)
         return found if len(found) >= n else []
 
-    return until(enough, f"{n} records in {names}", seconds)
+    return until(enough, f"{n} records in {names}")

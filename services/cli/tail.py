@@ -74,7 +74,7 @@ def _consumer(settings: DetectorSettings) -> Consumer:
     return Consumer(
         {
             **client_config(settings, "fraud-tail"),
-            # Partitions are assigned by hand and nothing is committed; the client still wants a name.
+            # Partitions are assigned by hand and nothing is committed; a name is asked for.
             "group.id": f"fraud-tail-{uuid.uuid4().hex}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

@@ -41,7 +41,7 @@ def tally(bootstrap: str, topics: Iterable[str]) -> Tally:
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in open_partitions])
     count = total = 0
     while open_partitions:
-        for message in consumer.consume(10_000, 1.0):
+        for message in consumer.consume(10_000, 0.1):
             if error := message.error():
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name
                     open_partitions.discard((message.topic(), message.partition()))

@@ -125,26 +125,29 @@ class Judge:
         self._reasons[refusal.reason] += 1
         return self._dead_letter_topic, dead_letter_headers(refusal, message)
 
-    def committed(self, consumer: Consumer) -> None:
-        """Count what is now true, and take up a new ruleset if there is one."""
+    def committed(self) -> None:
+        """Count what is now true."""
         now_ms = time.time_ns() // 1_000_000
         metrics.observe_latencies({now_ms - at: n for at, n in self._appended.items()})
         self._count_matches()
         for reason, n in self._reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
         self.aborted()
-        if time.monotonic() - self._lag_at >= LAG_EVERY_SECONDS:
-            self._lag_at = time.monotonic()
-            _measure_lag(consumer)
 
     def aborted(self) -> None:
-        """Forget what is not committed. Between two transactions the rules may change."""
+        """Forget what was judged since the last commit."""
         self._masks.clear()
         self._reasons.clear()
         self._appended.clear()
+
+    def between_transactions(self, consumer: Consumer) -> None:
+        """Take up a new ruleset if there is one, and measure the lag once in a while."""
         if self._rules.current is not self._ruleset:
             self._ruleset = self._rules.take()
             self._routes = Routes(self._ruleset, *self._topics)
+        if time.monotonic() - self._lag_at >= LAG_EVERY_SECONDS:
+            self._lag_at = time.monotonic()
+            _measure_lag(consumer)
 
     def _count_matches(self) -> None:
         for mask, n in self._masks.items():

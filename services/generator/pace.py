@@ -8,6 +8,8 @@ import math
 MAX_CATCH_UP_SECONDS = 1.0
 # One step sends at most this much at once, so that a stop is heard and deliveries are served.
 MAX_STEP_RECORDS = 1000
+# Nothing is due sooner than this when nothing is due now, whatever rounding says.
+MIN_WAIT_SECONDS = 0.000_001
 
 
 class Pace:
@@ -28,17 +30,22 @@ class Pace:
         """Give how many to send now, and take them as sent."""
         if math.isinf(self._per_second):
             return MAX_STEP_RECORDS
-        behind = (now - self._origin) * self._per_second - self._sent
-        if behind > self._per_second * MAX_CATCH_UP_SECONDS + 1:
-            self._origin = now - MAX_CATCH_UP_SECONDS
-            self._sent = 0
-            behind = self._per_second * MAX_CATCH_UP_SECONDS
-        n = min(max(math.floor(behind), 0), MAX_STEP_RECORDS)
+        most = max(math.ceil(self._per_second * MAX_CATCH_UP_SECONDS), 1)
+        behind = self._behind(now)
+        if behind > most:
+            # As if only the last of them had been held back.
+            self._origin = now - most / self._per_second
+            self._sent, behind = 0, most
+        n = min(behind, MAX_STEP_RECORDS)
         self._sent += n
         return n
 
     def wait(self, now: float) -> float:
         """Give the seconds until the next is due; 0 when one is."""
-        if math.isinf(self._per_second):
+        if math.isinf(self._per_second) or self._behind(now):
             return 0.0
-        return max(self._origin + (self._sent + 1) / self._per_second - now, 0.0)
+        next_at = self._origin + (self._sent + 1) / self._per_second
+        return max(next_at - now, MIN_WAIT_SECONDS)
+
+    def _behind(self, now: float) -> int:
+        return max(math.floor((now - self._origin) * self._per_second) - self._sent, 0)

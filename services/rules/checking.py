@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.rules.compilation import CompiledRule, Compiler
+    from services.rules.model import FraudRule
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ def _report(
                     mend="give one of the two another name",
                 ),
             )
-        elif before is not None and before.rule == manifest.rule:
+        elif before is not None and _same(before.rule, manifest.rule):
             compiled = before
         else:
             try:
@@ -100,3 +101,8 @@ def _report(
         lines=manifest.lines,
         expression_line=manifest.expression_line,
     )
+
+
+def _same(one: FraudRule, other: FraudRule) -> bool:
+    """Whether two rules say the same; by their JSON, as to Python 1 equals true."""
+    return msgspec.json.encode(one) == msgspec.json.encode(other)

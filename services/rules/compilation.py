@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from services.transactions import Schema
 
 
+_EMPTY = {"string": '""', "currency": '""', "bool": "false", "timestamp": "1970"}
+
+
 class CompiledRule(msgspec.Struct, frozen=True):
     """A rule that may go live.
 
@@ -75,9 +78,7 @@ class Compiler:
             return None, str(unsupported)
 
     def _warnings(self, checked: CheckedExpr) -> tuple[str, ...]:
-        empty = {
-            f.name: '""' if f.type in {"string", "currency"} else "0" for f in self.schema.fields
-        }
+        empty = {f.name: _EMPTY.get(f.type, "0") for f in self.schema.fields}
         return tuple(
             f"`{name}` may be missing, and then reads as {empty[name]}: "
             f"guard it with `has(transaction.{name}) && …`"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # An example without a timestamp happens at noon UTC on Thursday, 1 January 2026, so that what it
 # shows does not depend on when it is run.
 EXAMPLE_TIME_MS = 1_767_268_800_000
-_NO_BOUND_MS = 2**62
+# Up to the end of the year 9999, which is the end of RFC 3339.
+_FUTURE_MS = 253_402_300_799_999 - EXAMPLE_TIME_MS
 
 
 def run_examples(
@@ -60,7 +61,7 @@ def _decode(field: str, example: Example, environment: Environment) -> Any | Pro
     value = msgspec.json.encode(example.transaction)
     try:
         transaction = schema.decode(value)
-        refusals = settle_event_times(schema, [transaction], [EXAMPLE_TIME_MS], _NO_BOUND_MS)
+        refusals = settle_event_times(schema, [transaction], [EXAMPLE_TIME_MS], _FUTURE_MS)
         refusal = refusals[0][1] if refusals else None
     except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
         refusal = refuse(schema, value, error)

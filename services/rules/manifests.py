@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.rules.documents import MAX_FILE_BYTES, Document, DocumentError, read_documents
+from services.documents import MAX_FILE_BYTES, Document, DocumentError, read_documents
 from services.rules.mends import near
 from services.rules.model import API_VERSION, KIND, Example, FraudRule, Metadata, Spec
 from services.rules.problems import Place, Problem
@@ -102,8 +102,12 @@ def _manifests(file: Path, document: Document) -> Iterator[Manifest]:
     value = document.value
     if isinstance(value, dict) and str(value.get("kind")).endswith("List"):
         items = value.get("items")
-        for i in range(len(items) if isinstance(items, list) else 0):
-            yield _manifest(file, document, value["items"][i], f"$.items[{i}]")
+        if not isinstance(items, list):
+            line = document.line("$.items")
+            yield _broken(file, line, "a List has its rules in a list called `items`")
+            return
+        for i, item in enumerate(items):
+            yield _manifest(file, document, item, f"$.items[{i}]")
     else:
         yield _manifest(file, document, value, "$")
 

@@ -83,6 +83,8 @@ def _unknown_name(name: str, schema: Schema) -> tuple[str, str]:
     names = [field.name for field in schema.fields]
     if name in names:
         return f"`{name}` is not known by itself", f"write `transaction.{name}`"
+    if name in _WORDS:
+        return f"`{name}` is not known", f"write `{_WORDS[name]}` for `{name}`"
     if name in _NAMES:
         return f"`{name}` is not known", f"write `{_NAMES[name]}`"
     if meant := near(name, ["transaction"]):
@@ -94,6 +96,8 @@ def _unknown_name(name: str, schema: Schema) -> tuple[str, str]:
 
 
 def _wrong_types(function: str, types: str, source: str, column: int) -> tuple[str, str]:
+    if ".(" in types:  # a method: double.(string)
+        return f"a {types.split('.(', maxsplit=1)[0]} has no `{function}` that takes this", ""
     operator = function.replace("@in", "in").strip("_").replace("_", "")
     sides = types[1:-1].split(", ")
     said = f"`{operator}` does not take ({', '.join(sides)})"

@@ -85,11 +85,14 @@ class Processor(Protocol):
     def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes, in order. Never raises for a record's content."""
 
-    def committed(self, consumer: Consumer) -> None:
+    def committed(self) -> None:
         """Take note that all processed so far is committed."""
 
     def aborted(self) -> None:
         """Forget what was processed since the last commit; it comes again."""
+
+    def between_transactions(self, consumer: Consumer) -> None:
+        """Change what has to stay the same within a transaction; called often, also when idle."""
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +216,8 @@ class Session:
                 self._forward(messages)
             if self.pending and self._is_due(full=len(messages) == BATCH_RECORDS):
                 self._commit()
+            if not self.pending:
+                self._processor.between_transactions(self._consumer)
         if self.pending:
             self._commit()
 
@@ -337,7 +342,7 @@ class Session:
             self._consumer.commit(offsets=self._positions, asynchronous=False)
         self.pending = 0
         metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
-        self._processor.committed(self._consumer)
+        self._processor.committed()
 
     def _retry(self, call: Callable[[float], object]) -> None:
         """Call until it succeeds; librdkafka resumes a call that timed out.
@@ -377,7 +382,8 @@ class Session:
 
 
 def _refuse_if_final(error: KafkaError, stream: Stream) -> None:
-    if error.code() == KafkaError.FENCED_INSTANCE_ID:
+    # librdkafka hides the code of a fatal error behind _FATAL; its text stays.
+    if error.code() == KafkaError.FENCED_INSTANCE_ID or "same group.instance.id" in error.str():
         raise StreamError(
             f"another detector has INSTANCE_ID {stream.instance_id!r}; give each its own"
         )

@@ -108,6 +108,6 @@ def _reason(schema: Schema, name: str, message: str) -> Reason:
         return Reason.UNKNOWN_CURRENCY if kind == "currency" else Reason.NOT_ALLOWED
     if "of length" in message:
         return Reason.WRONG_LENGTH
-    if message == "Number out of range" or re.match(r"Expected `\w+` [<>]", message):
+    if message.endswith("out of range") or re.match(r"Expected `\w+` [<>]", message):
         return Reason.OUT_OF_RANGE
     return Reason.WRONG_TYPE

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
+from services.documents import Document, DocumentError, read_documents
 from services.transactions.currencies import DECIMALS
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ FieldType = Literal["string", "double", "int", "bool", "timestamp", "currency"]
 
 _DEFAULT_FILE = Path(__file__).with_name("schema.yaml")
 _INT64 = 2**63
-# The last millisecond of the year 9999, the end of RFC 3339.
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+# From the year 1 to the last millisecond of the year 9999, the ends of RFC 3339.
+_EARLIEST_MS = -62_135_596_800_000
 _LATEST_MS = 253_402_300_799_999
 # Words that a rule's expression cannot have as a name (CEL specification, "Reserved").
 _CEL_WORDS = {
@@ -52,7 +55,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     min_length: Annotated[int, Meta(ge=0)] | None = None
     max_length: Annotated[int, Meta(ge=1)] | None = None
     enum: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
-    minimum: float | int | datetime | None = None
+    minimum: float | int | str | None = None
     maximum: float | int | None = None
     exclusive_minimum: float | int | None = None
     exclusive_maximum: float | int | None = None
@@ -93,31 +96,26 @@ def load_schema(path: Path | None) -> Schema:
     """
     file = path or _DEFAULT_FILE
     try:
-        text = file.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        documents = list(read_documents(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise SchemaError(f"{file}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise SchemaError(f"{file}:{line}: not YAML: {getattr(error, 'problem', error)}") from None
-    entries = value.get("fields") if isinstance(value, dict) else None
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{file}:1: not UTF-8: {error.reason}") from None
+    except DocumentError as error:
+        raise SchemaError(f"{file}:{error.line}: not YAML: {error}") from None
+    if len(documents) > 1:
+        raise SchemaError(f"{file}:{documents[1].line('$')}: a second document; a schema is one")
+    document = documents[0] if documents else Document({}, {}, frozenset())
+    entries = document.value.get("fields") if isinstance(document.value, dict) else None
     if not isinstance(entries, list) or not entries:
         raise SchemaError(f"{file}:1: no fields; expected a list `fields:` with one entry a field")
-    lines = _entry_lines(node)
     fields: list[Field] = []
-    for entry, line in zip(entries, lines, strict=True):
+    for i, entry in enumerate(entries):
         try:
             fields.append(_field(entry, {f.name for f in fields}))
-        except ValueError as error:
-            raise SchemaError(f"{file}:{line}: {error}") from None
+        except (ValueError, OverflowError) as error:
+            raise SchemaError(f"{file}:{document.line(f'$.fields[{i}]')}: {error}") from None
     return Schema(tuple(fields))
-
-
-def _entry_lines(node: Any) -> list[int]:  # noqa: ANN401 - a YAML node that is known to fit
-    entries = next(child for key, child in node.value if key.value == "fields")
-    return [entry.start_mark.line + 1 for entry in entries.value]
 
 
 def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML value
@@ -146,8 +144,46 @@ def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML v
         raise ValueError(
             f"`{field.name}`: {wrong[0]} is no bound of a {field.type}; it has {known}"
         )
+    _refuse_impossible(field)
     _struct_field(field)
     return field
+
+
+def _refuse_impossible(field: Field) -> None:
+    """Refuse bounds that no value meets, or that would not be looked at.
+
+    Raises:
+        ValueError: with what was found and what to do, for people.
+
+    """
+    if field.type == "timestamp" and field.minimum is not None and field.name != "timestamp":
+        raise ValueError(f"`{field.name}`: only the event time, `timestamp`, has a minimum")
+    if field.minimum is not None and field.exclusive_minimum is not None:
+        raise ValueError(f"`{field.name}`: both minimum and exclusiveMinimum; give one of them")
+    if field.maximum is not None and field.exclusive_maximum is not None:
+        raise ValueError(f"`{field.name}`: both maximum and exclusiveMaximum; give one of them")
+    if (field.min_length or 0) > (field.max_length or math.inf):
+        raise ValueError(f"`{field.name}`: minLength is above maxLength, so no text fits")
+    if field.type == "int":
+        bounds = _int64_bounds(field)
+        if bounds["ge"] > bounds["le"]:
+            raise ValueError(f"`{field.name}`: no whole number fits its bounds")
+    if field.type == "double":
+        low = max(_numbers(field.minimum, field.exclusive_minimum), default=-math.inf)
+        high = min(_numbers(field.maximum, field.exclusive_maximum), default=math.inf)
+        open_ends = {field.exclusive_minimum, field.exclusive_maximum} & {low, high}
+        if low > high or (low == high and open_ends) or not low < math.inf or not high > -math.inf:
+            raise ValueError(f"`{field.name}`: no number fits its bounds")
+
+
+def _numbers(*bounds: float | str | None) -> list[float]:
+    return [_number(bound) for bound in bounds if bound is not None]
+
+
+def _number(bound: float | str) -> float:
+    if isinstance(bound, str) or math.isnan(bound):
+        raise ValueError(f"the bound {bound!r} is no number")
+    return bound
 
 
 def _struct_field(field: Field) -> tuple[str, Any] | tuple[str, Any, None]:
@@ -157,13 +193,6 @@ def _struct_field(field: Field) -> tuple[str, Any] | tuple[str, Any, None]:
 
 def _type(field: Field) -> Any:  # noqa: ANN401 - a type
     """The type that msgspec decodes a field as. All checks are C."""
-    bounds = {
-        "ge": field.minimum,
-        "le": field.maximum,
-        "gt": field.exclusive_minimum,
-        "lt": field.exclusive_maximum,
-    }
-    given: dict[str, Any] = {name: b for name, b in bounds.items() if b is not None}
     match field.type:
         case "string" if field.enum:
             return Literal[field.enum]
@@ -174,9 +203,9 @@ def _type(field: Field) -> Any:  # noqa: ANN401 - a type
         case "bool":
             return bool
         case "double":
-            return Annotated[float, _meta({k: float(v) for k, v in given.items()})]
+            return Annotated[float, _meta(_double_bounds(field))]
         case "int":
-            return Annotated[int, _meta(_int64_bounds(given))]
+            return Annotated[int, _meta(_int64_bounds(field))]
         case "timestamp":
             aware = Annotated[datetime, Meta(tz=True)]
             return Annotated[int, Meta(ge=_earliest_ms(field), le=_LATEST_MS)] | aware
@@ -186,22 +215,40 @@ def _meta(bounds: dict[str, Any]) -> Meta:
     return Meta(**bounds)
 
 
-def _int64_bounds(given: dict[str, Any]) -> dict[str, int]:
-    """Whole bounds, inside what CEL's int holds."""
-    bounds = {name: int(bound) for name, bound in given.items()}
-    if "gt" not in bounds:
-        bounds.setdefault("ge", -_INT64)
-    if "lt" not in bounds:
-        bounds.setdefault("le", _INT64 - 1)
-    return bounds
+def _double_bounds(field: Field) -> dict[str, float]:
+    bounds = {
+        "ge": field.minimum,
+        "le": field.maximum,
+        "gt": field.exclusive_minimum,
+        "lt": field.exclusive_maximum,
+    }
+    return {name: float(_number(bound)) for name, bound in bounds.items() if bound is not None}
+
+
+def _int64_bounds(field: Field) -> dict[str, int]:
+    """The whole numbers between the bounds, inside what CEL's int holds."""
+    lows = [math.ceil(b) for b in _numbers(field.minimum)]
+    lows += [math.floor(b) + 1 for b in _numbers(field.exclusive_minimum)]
+    highs = [math.floor(b) for b in _numbers(field.maximum)]
+    highs += [math.ceil(b) - 1 for b in _numbers(field.exclusive_maximum)]
+    low, high = max([*lows, -_INT64]), min([*highs, _INT64 - 1])
+    if any(not -_INT64 <= bound < _INT64 for bound in (*lows, *highs)):
+        raise ValueError(f"`{field.name}`: a bound is outside the 64 bits of an int")
+    return {"ge": low, "le": high}
 
 
 def _earliest_ms(field: Field) -> int:
+    """The earliest event time allowed, in epoch milliseconds."""
     if field.minimum is None:
         return 0
-    if isinstance(field.minimum, datetime):
-        if field.minimum.tzinfo is None:
+    earliest: float
+    if isinstance(field.minimum, str):
+        at = datetime.fromisoformat(field.minimum)
+        if at.tzinfo is None:
             raise ValueError(f"`{field.name}`: minimum has no offset; add Z")
-        epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        return (field.minimum - epoch) // timedelta(milliseconds=1)
-    return int(field.minimum)
+        earliest = (at - _EPOCH) // timedelta(milliseconds=1)
+    else:
+        earliest = _number(field.minimum)
+    if not _EARLIEST_MS <= earliest <= _LATEST_MS:
+        raise ValueError(f"`{field.name}`: minimum is not between the years 1 and 9999")
+    return math.ceil(earliest)

@@ -10,12 +10,15 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.local_kafka import VERSION, Broker
 from tests.bench import latency, measure
-from tests.bench.latency import Latency
 from tests.bench.measure import Contender, Run
 from tests.bench.rules import write_rules
+
+if TYPE_CHECKING:
+    from tests.bench.latency import Latency
 
 PAGE = Path("docs/performance.md")
 BARE, SEED = "bare pass-through", "the seed's own loop"
@@ -60,7 +63,7 @@ def _page(runs: dict[str, list[Run]], latencies: list[Latency], rounds: int) -> 
     cpu = {name: statistics.median(r.cpu_per_million for r in all_) for name, all_ in runs.items()}
     rate = {name: statistics.median(r.per_second for r in all_) for name, all_ in runs.items()}
     rows = "\n".join(
-        f"| {name} | {cpu[name]:.2f} | {min(r.cpu_per_million for r in all_):.2f}–"
+        f"| {name} | {cpu[name]:.2f} | {min(r.cpu_per_million for r in all_):.2f} to "
         f"{max(r.cpu_per_million for r in all_):.2f} | {rate[name]:,.0f} | "
         f"{cpu[BARE] / cpu[name]:.2f} |"
         for name, all_ in runs.items()
@@ -124,18 +127,18 @@ def _machine() -> str:
 _TEXT = """\
 # Measured figures
 
-Written by `make bench` on {date}; nothing here is typed by hand. Machine: {machine}. Broker, contender
-and measurement share it, so read ratios, not absolute figures.
+Written by `make bench` on {date}; nothing here is typed by hand. Machine: {machine}. Broker,
+contender and measurement share it, so read ratios, not absolute figures.
 
 ## CPU and throughput
 
-The same {records:,} records (the generator's, 4 partitions, one broker) for each contender, {rounds}
-runs each in turn, medians. CPU seconds are the contender's process alone, user and system, from the
-first fifth of the records to their end. The pass-through is confluent-kafka with transactions of
-10,000 that forwards key, value, headers and timestamp; a tenth of the records are frauds and gain an
-explanation. The seed's loop (kafka-python, at least once) ran over {seed_records:,} records.
+The same {records:,} records (the generator's, 4 partitions, one broker) for each contender,
+{rounds} runs each in turn, medians. CPU seconds are the contender's process alone, user and
+system, from the first fifth of the records to their end. The pass-through is confluent-kafka with transactions of
+10,000 that forwards key, value, headers and timestamp; a tenth of the records are frauds and gain
+an explanation. The seed's loop (kafka-python, at least once) ran over {seed_records:,} records.
 
-| | CPU s per million | lowest–highest | records/s | of the pass-through per CPU second |
+| | CPU s per million | lowest to highest | records/s | of the pass-through per CPU second |
 | --- | --- | --- | --- | --- |
 {rows}
 

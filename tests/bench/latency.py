@@ -58,13 +58,15 @@ def measure(broker: Broker, rules: str, number: int) -> Latency:
 
 
 def _read(broker: Broker, topics: list[str]) -> Latency:
-    consumer = Consumer({
-        "bootstrap.servers": broker.bootstrap,
-        "group.id": topics[0],
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 10,
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": topics[0],
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
+        }
+    )
     consumer.subscribe(topics)
     waits: list[float] = []
     while (message := consumer.poll(30)) is None or message.error():

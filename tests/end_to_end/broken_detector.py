@@ -19,9 +19,7 @@ _forward = Session._forward
 
 def _commit_first(self: Session, messages: list[Message]) -> None:
     positions = self._consumer.position(self._consumer.assignment())
-    self._consumer.commit(
-        offsets=[p for p in positions if p.offset >= 0], asynchronous=False
-    )
+    self._consumer.commit(offsets=[p for p in positions if p.offset >= 0], asynchronous=False)
     _forward(self, messages)
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kafka
 RATE = 4000
 
 
-def run_with_kills(  # noqa: PLR0913 - what a run consists of
+def run_with_kills(
     broker: Broker,
     topics: Topics,
     folder: Path,
@@ -42,7 +42,7 @@ def run_with_kills(  # noqa: PLR0913 - what a run consists of
     detector = Service("detector", environment, folder / "detector.log")
     with generator, detector:
         for n in range(kills):
-            until(lambda n=n: len(detector.lines("partitions assigned")) > n, "assigned")
+            until_assigned(detector, n + 1)
             time.sleep(rng.uniform(0.05, 0.6))  # the random point; there is no condition for it
             detector.kill()
             detector.start(module)
@@ -55,14 +55,21 @@ def run_with_kills(  # noqa: PLR0913 - what a run consists of
     return problems(inputs, read_all(broker, topics.outputs))
 
 
+def until_assigned(detector: Service, times: int) -> None:
+    """Wait until it has had its partitions so many times."""
+    until(lambda: len(detector.lines("partitions assigned")) >= times, "assigned")
+
+
 def wait_until_judged(broker: Broker, topics: Topics, detector: Service) -> None:
     """Wait until the detector's group has committed the end of the input."""
     from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - only here
 
-    consumer = Consumer({
-        "bootstrap.servers": broker.bootstrap,
-        "group.id": f"group-{topics.transactions}",
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": f"group-{topics.transactions}",
+        }
+    )
     partitions = [TopicPartition(topics.transactions, p) for p in range(4)]
     ends = {p.partition: consumer.get_watermark_offsets(p)[1] for p in partitions}
 
@@ -94,9 +101,7 @@ def test_the_checker_notices_what_a_broken_loop_loses(
     broker: Broker, topics: Topics, tmp_path: Path
 ) -> None:
     module = "tests.end_to_end.broken_detector"
-    found = run_with_kills(
-        broker, topics, tmp_path, 6, module=module, delivery="at_least_once"
-    )
+    found = run_with_kills(broker, topics, tmp_path, 6, module=module, delivery="at_least_once")
     assert any("no verdict" in problem for problem in found)
 
 
@@ -109,6 +114,7 @@ def test_an_orderly_restart_loses_nothing(broker: Broker, topics: Topics, tmp_pa
         wait_for(broker, topics.outputs, 1)
         assert detector.stop() == 0
         detector.start()
+        until_assigned(detector, 2)
         assert generator.wait() == 0
         wait_until_judged(broker, topics, detector)
         assert detector.stop() == 0

@@ -1,4 +1,4 @@
-"""The checker: does every input record have exactly one verdict, unchanged and in order?
+"""The checker: every input record has exactly one verdict, unchanged and in order, or it says.
 
 It knows nothing of the detector, only what the topics say.
 """

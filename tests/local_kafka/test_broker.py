@@ -93,9 +93,9 @@ def test_a_broker_that_cannot_start_says_why_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     broker = Broker()
-    with socket.create_server(("127.0.0.1", broker._controller)):
-        with pytest.raises(BrokerError, match="Address already in use"):
-            broker.__enter__()
+    taken = socket.create_server(("127.0.0.1", broker._controller))
+    with taken, pytest.raises(BrokerError, match="Address already in use"):
+        broker.__enter__()
     assert broker.pid == 0
     assert data_folders(tmp_path) == []
 

@@ -8,7 +8,9 @@ from typing import Any
 HEAD = "apiVersion: frauddetection.io/v1alpha1\nkind: FraudRule\n"
 
 
-def manifest(name: str = "rule", expression: str = "transaction.amount >= 900.0", **spec: Any) -> str:
+def manifest(
+    name: str = "rule", expression: str = "transaction.amount >= 900.0", **spec: Any
+) -> str:
     """A rule as a YAML document."""
     body = {"expression": expression, **spec}
     return f"{HEAD}metadata: {{name: {name}}}\nspec: {json.dumps(body)}\n"

@@ -171,7 +171,10 @@ def test_good_rules_are_counted_with_their_examples(
     ],
 )
 def test_reading_a_field_that_may_be_missing_is_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], expression: str, warned: bool  # noqa: FBT001 - a table
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    expression: str,
+    warned: bool,
 ) -> None:
     code, out = check(tmp_path, manifest(expression=expression), capsys)
     assert code == 0

@@ -104,7 +104,7 @@ def test_not_as_a_word_is_told_with_its_operator(tmp_path: Path) -> None:
 
 def test_every_example_that_fails_is_told(tmp_path: Path) -> None:
     wrong = example(PAYMENT)
-    text = manifest(expression="false", extra=wrong + wrong.removeprefix("  examples:\n"))
+    text = manifest(expression="'false'", extra=wrong + wrong.removeprefix("  examples:\n"))
     assert problem_lines(tmp_path, text) == [8, 11]
 
 

@@ -36,6 +36,17 @@ class Outcome(msgspec.Struct):
     differences: list[str] = []
 
 
+class Failed:
+    """Counts the failures that a ruleset tells of."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self, _rule: str, _error: str) -> None:
+        """Count one."""
+        self.count += 1
+
+
 @pytest.fixture(scope="module")
 def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
     file: Path = tmp_path_factory.mktemp("schema") / "schema.yaml"
@@ -52,17 +63,15 @@ def compare(
     activations = [compiler.environment.activation(transaction) for transaction in pool]
     for _ in range(expressions // RULES_TOGETHER):
         rules = [compiler.compile(rule(f"r{i}", source.condition())) for i in range(RULES_TOGETHER)]
-        failed: list[str] = []
-        judged = Ruleset(
-            rules, compiler.environment, on_error=lambda name, _, to=failed: to.append(name)
-        )
+        failed = Failed()
+        judged = Ruleset(rules, compiler.environment, on_error=failed.note)
         chosen = chance.sample(range(len(pool)), TRANSACTIONS_EACH)
         masks = judged.matches([pool[i] for i in chosen])
         answers = [[evaluate(r.expression, activations[i]) for r in rules] for i in chosen]
         _note(outcome, rules, masks, answers, [pool[i] for i in chosen])
         errors = sum(isinstance(answer, str) for row in answers for answer in row)
-        if errors != len(failed):
-            outcome.differences.append(f"{errors} errors, and {len(failed)} told")
+        if errors != failed.count:
+            outcome.differences.append(f"{errors} errors, and {failed.count} told")
     return outcome
 
 

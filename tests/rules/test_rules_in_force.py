@@ -13,7 +13,7 @@ from tests.rules.support import ALWAYS, COMPILER, NEVER, manifest, payment, rule
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.rules import Update
+    from services.rules import CompiledRule, FraudRule, Update
 
 FAILS = "1 / (size(transaction.source) - 5) > 0"
 
@@ -78,8 +78,8 @@ def test_the_fields_of_disabled_rules_are_not_read() -> None:
         rule("another-rule"),
     ],
 )
-def test_the_hash_changes_with_a_rule(changed: object) -> None:
-    assert ruleset(changed).hash != ruleset(rule()).hash  # type: ignore[arg-type]
+def test_the_hash_changes_with_a_rule(changed: FraudRule) -> None:
+    assert ruleset(changed).hash != ruleset(rule()).hash
 
 
 def test_the_hash_changes_with_the_schema(tmp_path: Path) -> None:
@@ -122,6 +122,7 @@ class Files:
         self.store = RuleStore(COMPILER)
 
     def edit(self, text: str) -> Update:
+        """Write the file anew, and read it."""
         return self.store.update(read_manifests(write(self.folder, "rules.yaml", text)))
 
 
@@ -167,10 +168,13 @@ def test_one_changed_rule_is_the_only_one_compiled_again(
     files = Files(tmp_path)
     files.edit(f"{manifest('one')}---\n{manifest('two')}")
     compiled: list[str] = []
-    compile_ = Compiler.compile
-    monkeypatch.setattr(
-        Compiler, "compile", lambda self, r: (compiled.append(r.name), compile_(self, r))[1]
-    )
+    original = Compiler.compile
+
+    def compile_and_note(self: Compiler, one: FraudRule) -> CompiledRule:
+        compiled.append(one.name)
+        return original(self, one)
+
+    monkeypatch.setattr(Compiler, "compile", compile_and_note)
     files.edit(f"{manifest('one')}---\n{manifest('two', NEVER)}")
     assert compiled == ["two"]
 

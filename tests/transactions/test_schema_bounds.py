@@ -63,9 +63,6 @@ def said(schema: Schema, raw: str) -> Any:
         ("bool", "true", True),
         ("currency", '"JPY"', "JPY"),
         ("timestamp", "0", 0),
-        ("timestamp, minimum: -5", "-5", -5),
-        ('timestamp, minimum: "1970-01-01T00:00:01.5Z"', "1500", 1500),
-        ("timestamp, minimum: 1970-01-01T01:00:01+01:00", "1000", 1000),
     ],
 )
 def test_a_value_inside_its_bounds_is_kept(
@@ -107,7 +104,6 @@ def test_a_value_inside_its_bounds_is_kept(
         ("timestamp", "-1", Reason.TIMESTAMP_TOO_OLD),
         ("timestamp", '"soon"', Reason.INVALID_TIMESTAMP),
         ("timestamp", '"2024-05-01T12:00:00"', Reason.INVALID_TIMESTAMP),
-        ('timestamp, minimum: "1970-01-01T00:00:01.5Z"', "1499", Reason.TIMESTAMP_TOO_OLD),
         ("int, required: true", "null", Reason.NULL_FIELD),
         ("string, enum: [x], required: true", "null", Reason.NULL_FIELD),
         ("bool, required: true", "null", Reason.NULL_FIELD),
@@ -147,9 +143,14 @@ def test_a_fractional_bound_of_an_int_lets_in_what_it_includes(
     assert said(one(f"int, {bound}"), "0") == 0
 
 
-def test_the_bound_of_another_timestamp_holds_for_texts_too(one: Callable[[str], Schema]) -> None:
-    schema = one('timestamp, minimum: "2000-01-01T00:00:00Z"')
-    assert said(schema, '"1999-12-31T23:59:59Z"') == Reason.TIMESTAMP_TOO_OLD
+def test_only_the_event_time_has_a_minimum(one: Callable[[str], Schema]) -> None:
+    with pytest.raises(SchemaError, match="only the event time, `timestamp`, has a minimum"):
+        one('timestamp, minimum: "2000-01-01T00:00:00Z"')
+
+
+def test_the_minimum_of_the_event_time_needs_an_offset(load: Callable[[str], Schema]) -> None:
+    with pytest.raises(SchemaError, match="`timestamp`: minimum has no offset; add Z"):
+        load("fields:\n- {name: timestamp, type: timestamp, minimum: 2000-01-01T00:00:00}\n")
 
 
 @pytest.mark.parametrize("raw", ['{"a":null}', "{}"])
@@ -225,7 +226,7 @@ def test_a_folder_is_no_schema(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "schema.yaml").write_bytes(b"fields:\n- {name: \xff}")
-    with pytest.raises(SchemaError, match=r"schema\.yaml:1: not YAML: .*utf-8"):
+    with pytest.raises(SchemaError, match=r"schema\.yaml:1: not UTF-8"):
         load_schema(tmp_path / "schema.yaml")
 
 
@@ -234,7 +235,7 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     [
         ("fields: [\n", 2, "not YAML"),
         ("a: 1\nb: c: d\n", 2, "not YAML"),
-        ("a: 1\n---\nb: 1\n", 2, "not YAML"),
+        ("a: 1\n---\nb: 1\n", 3, "a second document"),
         ("fields: !!python/object:os.system x\n", 1, "not YAML"),
         ("- 1\n", 1, "no fields"),
         ("fields:\n", 1, "no fields"),
@@ -263,7 +264,6 @@ def test_what_is_no_list_of_fields_names_its_place(
         ("string, enum: []", "length >= 1"),
         ("string, enum: [1]", "Expected `str`"),
         ("string, maxLength: 0", "maxLength"),
-        ("timestamp, minimum: 2000-01-01T00:00:00", "`a`: minimum has no offset; add Z"),
         ("timestamp, minimum: 2000-01-01", "minimum"),
         ("double, minimum: 1, exclusiveMinimum: 0", "both"),
         ("double, maximum: .inf", "finite"),

@@ -77,7 +77,8 @@ def read_documents(text: str) -> Iterator[Document]:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)
         raise DocumentError(message, mark.line + 1 if mark else 1) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # The middle three: how PyYAML fails on `!!int ""`, `!!bool x` and `!!timestamp x`.
         said = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise DocumentError(said.split("\n")[0], loader.line + 1 if loader else 1) from None
     finally:
@@ -103,13 +104,24 @@ class _Reader:
             return [self.read(child, f"{path}[{i}]") for i, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
             self.blocks.add(path)
-        return self._loader.construct_object(node)
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        value = self._loader.construct_object(node)
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                line = node.start_mark.line + 1
+                said = "half of a surrogate pair (\\ud800 to \\udfff) in a text: write it whole"
+                raise DocumentError(said, line) from None
+        return value
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, child in node.value:
             line = key_node.start_mark.line + 1
-            key = self._loader.construct_object(key_node)
+            key = self._scalar(key_node)
             if not isinstance(key, str):
                 raise DocumentError(f"the key `{key}` is not text: put it in quotes", line)
             if key in values:
