@@ -240,7 +240,7 @@ def _int64_bounds(field: Field) -> dict[str, int]:
 def _earliest_ms(field: Field) -> int:
     """The earliest event time allowed, in epoch milliseconds."""
     if field.minimum is None:
-        return 0
+        return 0 if field.name == "timestamp" else _EARLIEST_MS
     earliest: float
     if isinstance(field.minimum, str):
         at = datetime.fromisoformat(field.minimum)

@@ -134,9 +134,10 @@ contender and measurement share it, so read ratios, not absolute figures.
 
 The same {records:,} records (the generator's, 4 partitions, one broker) for each contender,
 {rounds} runs each in turn, medians. CPU seconds are the contender's process alone, user and
-system, from the first fifth of the records to their end. The pass-through is confluent-kafka with transactions of
-10,000 that forwards key, value, headers and timestamp; a tenth of the records are frauds and gain
-an explanation. The seed's loop (kafka-python, at least once) ran over {seed_records:,} records.
+system, from the first fifth of the records to their end. The pass-through is confluent-kafka with
+transactions of 10,000 that forwards key, value, headers and timestamp; a tenth of the records are
+frauds and gain an explanation. The seed's loop (kafka-python, at least once) ran over
+{seed_records:,} records.
 
 | | CPU s per million | lowest to highest | records/s | of the pass-through per CPU second |
 | --- | --- | --- | --- | --- |

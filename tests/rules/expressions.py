@@ -22,7 +22,7 @@ fields:
 - {name: currency, type: currency, required: true}
 - {name: id, type: string}
 - {name: timestamp, type: timestamp, minimum: "1950-01-01T00:00:00Z"}
-- {name: settled, type: timestamp, minimum: "1950-01-01T00:00:00Z"}
+- {name: settled, type: timestamp}
 - {name: note, type: string}
 - {name: fee, type: double}
 - {name: retries, type: int}
