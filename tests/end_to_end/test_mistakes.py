@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 MISTAKES = [
-    ("detector", {"LEGIT_TOPICS": "x"}, "LEGIT_TOPICS is not a setting; did you mean LEGIT_TOPIC?"),
+    ("detector", {"RULE_PATH": "x"}, "RULE_PATH is not a setting; did you mean RULES_PATH?"),
     ("detector", {"SCORE_THRESHOLD": "0"}, "SCORE_THRESHOLD is '0'; expected a whole number"),
     ("detector", {"SCORE_THRESHOLD": "many"}, "SCORE_THRESHOLD is 'many'; expected a whole number"),
     ("detector", {"DELIVERY": "twice"}, "DELIVERY is 'twice'"),

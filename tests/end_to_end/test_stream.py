@@ -75,7 +75,7 @@ def test_the_seeds_own_producer_and_consumer_work_as_they_are(
                 value_deserializer=json.loads,
                 consumer_timeout_ms=30_000,
             )
-            received[topic] = [m.value for m, _ in zip(consumer, range(n), strict=False)]
+            received[topic] = [m.value for _, m in zip(range(n), consumer, strict=False)]
             consumer.close()
     assert sorted(received[topics.fraud], key=str) == sorted(
         (value for value in sent if value["amount"] >= 900),

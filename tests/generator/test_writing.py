@@ -48,14 +48,18 @@ def acknowledged(running: Service) -> int:
     return int(float(found[1])) if found else 0
 
 
+def values(records: list[Message]) -> list[bytes]:
+    return [record.value() or b"" for record in records]
+
+
 def totals(running: Service) -> dict[str, Any]:
     (line,) = running.lines("stopped")
     return {name: line[name] for name in ("sent", "acknowledged", "failed", "unacknowledged")}
 
 
-def without_time(values: list[bytes]) -> list[bytes]:
+def without_time(jsons: list[bytes]) -> list[bytes]:
     """Values without what does not follow from the seed, in an order of their own."""
-    return sorted(TIMESTAMP.sub(b"", value) for value in values)
+    return sorted(TIMESTAMP.sub(b"", value) for value in jsons)
 
 
 @pytest.fixture
@@ -78,7 +82,7 @@ def test_what_it_writes_the_schema_takes(broker: Broker, topics: Topics, tmp_pat
     settings = {"TRANSACTIONS_COUNT": "2000", "TRANSACTIONS_PER_SECOND": "max"}
     records = written(broker, topics, tmp_path / "log", **settings)
     schema = load_schema(None)
-    transactions = [schema.decode(record.value()) for record in records]
+    transactions = list(map(schema.decode, values(records)))
     appended_ms = [record.timestamp()[1] for record in records]
     assert settle_event_times(schema, transactions, appended_ms, 1000) == []
     assert [t.source.encode() for t in transactions] == [record.key() for record in records]
@@ -103,7 +107,7 @@ def test_a_seed_gives_the_same_data_at_any_pace(
         settings = seeded | {"TRANSACTIONS_PER_SECOND": pace}
         records = written(broker, own, tmp_path / f"{pace}.log", **settings)
         expected = [value for _, value in Uniform(7).records(1500, 0)]
-        assert without_time([r.value() for r in records]) == without_time(expected)
+        assert without_time(values(records)) == without_time(expected)
 
 
 def test_sigterm_loses_nothing(broker: Broker, topics: Topics, tmp_path: Path) -> None:
@@ -113,8 +117,8 @@ def test_sigterm_loses_nothing(broker: Broker, topics: Topics, tmp_path: Path) -
         assert running.stop() == 0
     said = totals(running)
     assert said["sent"] == said["acknowledged"] > 10_000
-    values = [record.value() for record in read_all(broker, [topics.transactions])]
-    assert len(values) == len(set(values)) == said["acknowledged"]
+    found = values(read_all(broker, [topics.transactions]))
+    assert len(found) == len(set(found)) == said["acknowledged"]
 
 
 def test_what_the_broker_refuses_is_counted_and_said_and_the_exit_code_is_1(
@@ -148,7 +152,7 @@ def test_it_waits_for_a_late_broker_and_then_writes(restarted: Broker, tmp_path:
 def test_a_stop_without_a_broker_is_bounded_and_says_what_was_not_acknowledged(
     restarted: Broker, tmp_path: Path
 ) -> None:
-    """Takes 20 s: the producer's buffer fills while nobody takes anything, and the flush gives up."""
+    """Takes 20 s: the producer's buffer fills while nobody takes any, and the flush gives up."""
     topics = make_topics(restarted)
     with generator(restarted, topics, tmp_path / "log", TRANSACTIONS_PER_SECOND="max") as running:
         until(lambda: acknowledged(running) > 0, "some are acknowledged")
