@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import structlog
+from confluent_kafka import KafkaException
 
 from services.detector.judge import Judge
 from services.detector.ruleset_source import RulesetSource
@@ -36,7 +38,9 @@ def main() -> int:
         return Detector(settings).run()
     except (SettingError, SchemaError, StreamError) as error:
         sys.stderr.write(f"detector: {error}\n")
-        return USAGE_ERROR
+    except KafkaException as error:
+        sys.stderr.write(f"detector: {error.args[0].str()}\n")
+    return USAGE_ERROR
 
 
 class Detector:
@@ -75,6 +79,7 @@ class Detector:
         try:
             if self._prepare():
                 self._rules.start()
+                _spare_the_collector()
                 run(self._stream(), self._judge, self._stop, self._health)
                 self._rules.stop()
         finally:
@@ -116,6 +121,17 @@ class Detector:
 
     def _ready(self) -> str | None:
         return None if self._health.assigned else "no partitions are assigned yet"
+
+
+def _spare_the_collector() -> None:
+    """Keep the cycle collector from walking over what lives as long as the process.
+
+    A batch makes thousands of objects and no cycle; the default threshold of 700
+    has them searched several times a batch, 8 % of the CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
 
 
 def _existing(rules_path: str) -> Path:

@@ -140,14 +140,14 @@ class Judge:
         self._reasons.clear()
         self._appended.clear()
 
-    def between_transactions(self, consumer: Consumer) -> None:
+    def between_transactions(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         """Take up a new ruleset if there is one, and measure the lag once in a while."""
         if self._rules.current is not self._ruleset:
             self._ruleset = self._rules.take()
             self._routes = Routes(self._ruleset, *self._topics)
         if time.monotonic() - self._lag_at >= LAG_EVERY_SECONDS:
             self._lag_at = time.monotonic()
-            _measure_lag(consumer)
+            _measure_lag(consumer, assigned)
 
     def _count_matches(self) -> None:
         for mask, n in self._masks.items():
@@ -164,9 +164,9 @@ def _name(transactions: list[Any], messages: list[Message]) -> None:
             transaction.id = f"{message.topic()}-{message.partition()}-{message.offset()}"
 
 
-def _measure_lag(consumer: Consumer) -> None:
+def _measure_lag(consumer: Consumer, assigned: list[TopicPartition]) -> None:
     """Set the lag of each partition from what the last fetches told, asking no broker."""
-    for position in consumer.position(consumer.assignment()):
+    for position in consumer.position(assigned):
         if position.offset >= 0:
             _, high = consumer.get_watermark_offsets(position, cached=True)
             lag = max(high - position.offset, 0)

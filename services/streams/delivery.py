@@ -94,7 +94,7 @@ class Processor(Protocol):
     def aborted(self) -> None:
         """Forget what was processed since the last commit; it comes again."""
 
-    def between_transactions(self, consumer: Consumer) -> None:
+    def between_transactions(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         """Change what has to stay the same within a transaction; called often, also when idle."""
 
 
@@ -188,6 +188,7 @@ class Session:
         self._health = health
         self._since = 0.0
         self._positions: list[TopicPartition] = []
+        self._assigned: list[TopicPartition] = []  # assignment() asks librdkafka's main thread
         self._failed: KafkaException | None = None
         self._closing = False
         logger = logging.getLogger("librdkafka")
@@ -220,7 +221,7 @@ class Session:
             if self.pending and (self.pending >= COMMIT_RECORDS or self._left() <= 0):
                 self._commit()
             if not self.pending:
-                self._processor.between_transactions(self._consumer)
+                self._processor.between_transactions(self._consumer, self._assigned)
         if self.pending:
             self._commit()
 
@@ -302,7 +303,7 @@ class Session:
                 self._produce_when_room(topic, value, key, timestamp, headers)
         # Asked here and not at the commit: a rebalance commits from within consume(), where
         # positions may already count records that were not handed over yet.
-        positions = self._consumer.position(self._consumer.assignment())
+        positions = self._consumer.position(self._assigned)
         self._positions = [p for p in positions if p.offset >= 0]
 
     def _produce_when_room(
@@ -364,20 +365,27 @@ class Session:
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._health.assigned = True
+        self._assigned = self._assigned + partitions
         log.info("partitions assigned", partitions=[p.partition for p in partitions])
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions revoked", partitions=[p.partition for p in partitions])
-        if self._closing or not self.pending:
-            return
-        try:
-            self._commit()
-        except KafkaException as error:  # raised in the loop, outside librdkafka's callback
-            self._failed = error
+        if self.pending and not self._closing:
+            try:
+                self._commit()
+            except KafkaException as error:  # raised in the loop, outside librdkafka's callback
+                self._failed = error
+        self._forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         log.warning("partitions lost", partitions=[p.partition for p in partitions])
+        self._forget(partitions)
         self._failed = KafkaException(KafkaError(KafkaError._FAIL, "partitions were lost"))  # noqa: SLF001 - librdkafka's public name
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        gone = {p.partition for p in partitions}
+        self._assigned = [p for p in self._assigned if p.partition not in gone]
+        self._positions = [p for p in self._positions if p.partition not in gone]
 
 
 def _refuse_if_final(error: KafkaError, stream: Stream) -> None:
