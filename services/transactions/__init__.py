@@ -6,8 +6,9 @@ refused = settle_event_times(schema, transactions, timestamps_ms, max_future_ms)
 """
 
 from services.transactions.event_time import settle_event_times
+from services.transactions.fields import Field
 from services.transactions.refusals import Reason, Refusal, printable, refuse
-from services.transactions.schema import Field, Schema, SchemaError, load_schema
+from services.transactions.schema import Schema, SchemaError, load_schema
 
 __all__ = [
     "Field",

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from services.transactions.fields import Field, expectation
+
 if TYPE_CHECKING:
     from services.transactions.schema import Schema
 
 _MAX_DETAIL = 200
-_AT_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_MAX_GLIMPSE = 60
+_AT_PATH = re.compile(r" - at `\$\.([^`.\[]*)[^`]*`$")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`$")
+# The years 2000 to 2100 in seconds: an integer among them is a time in some unit.
+_LIKELY_SECONDS = range(946_684_800, 4_102_444_800)
+_UNITS = (("seconds", 1), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
 
 
 class Reason(StrEnum):
@@ -50,6 +55,18 @@ class Refusal(NamedTuple):
     detail: str
 
 
+# How values begin that are something else.
+_SIGNATURES = (
+    (b"\xef\xbb\xbf", Reason.BYTE_ORDER_MARK, "a UTF-8 byte order mark; leave it out"),
+    (b"\xff\xfe", Reason.INVALID_UTF8, "a mark of UTF-16 or UTF-32; JSON is UTF-8"),
+    (b"\xfe\xff", Reason.INVALID_UTF8, "a mark of UTF-16; JSON is UTF-8"),
+    (b"\0\0\xfe\xff", Reason.INVALID_UTF8, "a mark of UTF-32; JSON is UTF-8"),
+    (b"\0", Reason.MALFORMED_JSON, "a NUL, as a schema registry's formats do; expected JSON"),
+    (b"{\0", Reason.MALFORMED_JSON, "a NUL in the second place, as UTF-16 does; JSON is UTF-8"),
+    (b"\x1f\x8b", Reason.MALFORMED_JSON, "gzip's mark; let the producer compress instead"),
+)
+
+
 def refuse(schema: Schema, value: bytes | None, error: Exception) -> Refusal:
     """Say why the decoder refused a value.
 
@@ -58,56 +75,95 @@ def refuse(schema: Schema, value: bytes | None, error: Exception) -> Refusal:
         value: the record's value, None for a tombstone.
         error: what `schema.decode(value)` raised.
 
+    Raises:
+        MemoryError: that was the error. It says nothing of the value, and a good
+            transaction must not become a dead letter for want of memory.
+
     """
+    if isinstance(error, MemoryError):
+        raise error
     if value is None:
         return Refusal(Reason.TOMBSTONE, "the record has no value")
     if not value.strip():
         return Refusal(Reason.EMPTY, f"{len(value)} bytes, and nothing in them")
-    if value.startswith(_BOM):
-        return Refusal(Reason.BYTE_ORDER_MARK, "begins with a UTF-8 byte order mark; leave it out")
-    if value.startswith(_UTF16):
-        return Refusal(Reason.INVALID_UTF8, "looks like UTF-16; JSON is UTF-8")
+    for mark, reason, detail in _SIGNATURES:
+        if value.startswith(mark):
+            return Refusal(reason, f"begins with {detail}")
+    if isinstance(error, msgspec.ValidationError):
+        return _invalid(schema, value, str(error))
+    return _unreadable(error)
+
+
+def printable(text: str, most: int = _MAX_DETAIL) -> str:
+    """Shorten a text, and replace what would disturb a terminal or a log."""
+    short = text if len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
+
+
+def _unreadable(error: Exception) -> Refusal:
     if isinstance(error, UnicodeDecodeError):
-        return Refusal(Reason.INVALID_UTF8, f"byte {error.start} of a text is not UTF-8")
+        return Refusal(Reason.INVALID_UTF8, f"byte {error.start} of a text or name is not UTF-8")
     if isinstance(error, RecursionError):
         return Refusal(Reason.TOO_DEEP, "nested too deep")
-    if isinstance(error, msgspec.ValidationError):
-        return _invalid(schema, str(error))
     return Refusal(Reason.MALFORMED_JSON, printable(str(error)))
 
 
-def printable(text: str) -> str:
-    """Shorten a text, and replace what would disturb a terminal or a log."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean if len(clean) <= _MAX_DETAIL else f"{clean[: _MAX_DETAIL - 1]}…"
+def _invalid(schema: Schema, value: bytes, error: str) -> Refusal:
+    """Classify a msgspec.ValidationError; its texts are those of msgspec 0.22.
+
+    The decoder stops at the first thing wrong, and may have been misled by
+    what follows it (0x1F reads as 0 so far), so the form is looked at first.
+    """
+    if error.startswith("Expected `object`"):
+        return Refusal(Reason.NOT_AN_OBJECT, error)
+    try:
+        raw = schema.decode_raw(value)
+    except (ValueError, RecursionError) as malformed:
+        return _unreadable(malformed)
+    if missing := _MISSING.match(error):
+        return Refusal(Reason.MISSING_FIELD, f"`{missing[1]}` is missing, and required")
+    return _wrong(schema, raw, error)
 
 
-def _invalid(schema: Schema, error: str) -> Refusal:
-    """Classify a msgspec.ValidationError; its texts are those of msgspec 0.22."""
+def _wrong(schema: Schema, raw: msgspec.Struct, error: str) -> Refusal:
+    """Say which field is wrong; of one that is there twice, the last value is shown."""
     at = _AT_PATH.search(error)
     name = at[1] if at else ""
-    message = _AT_PATH.sub("", error)
-    reason = _reason(schema, name, message)
-    detail = f"{name}: {message}" if name else message
-    if reason is Reason.TIMESTAMP_TOO_OLD:
-        detail += "; epoch timestamps are milliseconds, and this may be seconds"
+    field = next((f for f in schema.fields if f.name == name), None)
+    if field is None:  # no text of msgspec's that we know
+        return Refusal(Reason.WRONG_TYPE, printable(error))
+    found = bytes(getattr(raw, name))
+    reason = _reason(field, _AT_PATH.sub("", error))
+    detail = f"{name}: found {_glimpse(field, found)}, expected {expectation(field)}"
+    if field.type == "timestamp":
+        detail += _unit(found)
     return Refusal(reason, printable(detail))
 
 
-def _reason(schema: Schema, name: str, message: str) -> Reason:
-    if message.startswith("Expected `object`"):
-        return Reason.NOT_AN_OBJECT
-    if message.startswith("Object missing required field"):
-        return Reason.MISSING_FIELD
+def _reason(field: Field, message: str) -> Reason:
     if message.endswith("got `null`"):
         return Reason.NULL_FIELD
-    kind = next((field.type for field in schema.fields if field.name == name), "")
-    if kind == "timestamp":
+    if field.type == "timestamp":
         return Reason.TIMESTAMP_TOO_OLD if ">=" in message else Reason.INVALID_TIMESTAMP
     if message.startswith("Invalid enum value"):
-        return Reason.UNKNOWN_CURRENCY if kind == "currency" else Reason.NOT_ALLOWED
+        return Reason.UNKNOWN_CURRENCY if field.type == "currency" else Reason.NOT_ALLOWED
     if "of length" in message:
         return Reason.WRONG_LENGTH
     if message.endswith("out of range") or re.match(r"Expected `\w+` [<>]", message):
         return Reason.OUT_OF_RANGE
     return Reason.WRONG_TYPE
+
+
+def _glimpse(field: Field, found: bytes) -> str:
+    text = found[: 4 * _MAX_GLIMPSE].decode("utf-8", "replace")
+    if field.type == "currency":  # look-alike letters are seen only in ASCII
+        text = text.encode("ascii", "backslashreplace").decode()
+    return printable(text, _MAX_GLIMPSE)
+
+
+def _unit(found: bytes) -> str:
+    """Name the unit that an integer seems to be in, when it is not milliseconds."""
+    if not re.fullmatch(rb"[1-9][0-9]{8,18}", found):
+        return ""
+    units = (unit for unit, parts in _UNITS if int(found) // parts in _LIKELY_SECONDS)
+    return "".join(f"; it looks like {unit}" for unit in units)

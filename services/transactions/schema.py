@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import keyword
 import math
 import re
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Meta
 
 from services.documents import Document, DocumentError, read_documents
-from services.transactions.currencies import DECIMALS
+from services.transactions.fields import (
+    Field,
+    decoded_type,
+    earliest_ms,
+    int64_bounds,
+    numbers,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-FieldType = Literal["string", "double", "int", "bool", "timestamp", "currency"]
+    from collections.abc import Callable, Iterable
 
 _DEFAULT_FILE = Path(__file__).with_name("schema.yaml")
-_INT64 = 2**63
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-# From the year 1 to the last millisecond of the year 9999, the ends of RFC 3339.
-_EARLIEST_MS = -62_135_596_800_000
-_LATEST_MS = 253_402_300_799_999
 # Words that a rule's expression cannot have as a name (CEL specification, "Reserved").
 _CEL_WORDS = {
     *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
@@ -39,26 +37,11 @@ _BOUNDS: dict[str, set[str]] = {
     "bool": set(),
     "currency": set(),
 }
+_KEYS = [field.encode_name for field in msgspec.structs.fields(Field)]
 
 
 class SchemaError(Exception):
     """A schema cannot be used; the text names the place, what was found, and the mend."""
-
-
-class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """One field of the transaction, and its bounds."""
-
-    name: str
-    type: FieldType
-    required: bool = False
-    description: str = ""
-    min_length: Annotated[int, Meta(ge=0)] | None = None
-    max_length: Annotated[int, Meta(ge=1)] | None = None
-    enum: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
-    minimum: float | int | str | None = None
-    maximum: float | int | None = None
-    exclusive_minimum: float | int | None = None
-    exclusive_maximum: float | int | None = None
 
 
 class Schema:
@@ -66,8 +49,14 @@ class Schema:
 
     `decode` is msgspec's own, with no Python around it: bytes in, a struct with
     an attribute a field out (None where an optional one is missing or null);
-    it raises what `refuse` explains. 270 ns for the default schema. Fields
-    that are not listed are skipped, and not looked into.
+    it raises what `refuse` explains. 270 ns for the default schema.
+
+    A field that is not listed is skipped: its grammar is read, but nothing of
+    it is checked. Its texts and its name may be invalid UTF-8, its numbers may
+    fit no type. Who forwards the bytes forwards that too, so a transaction is
+    valid JSON only as far as its listed fields go. How deep such a field may
+    nest is the interpreter's limit (Python 3.11: 1000 less the stack, 3.13:
+    about 10,000); what is deeper raises RecursionError.
     """
 
     def __init__(self, fields: tuple[Field, ...]) -> None:
@@ -78,13 +67,17 @@ class Schema:
             gc=False,
         )
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.struct).decode
-        event_time = next((f for f in fields if f.name == "timestamp"), None)
-        self.has_event_time = event_time is not None
-        self.earliest_ms = _earliest_ms(event_time) if event_time else 0
+        # For telling what was found in a value that is refused: each field's JSON, unread.
+        unread = [(field.name, msgspec.Raw, msgspec.Raw()) for field in fields]
+        raw = msgspec.defstruct("RawTransaction", unread)
+        self.decode_raw: Callable[[bytes], Any] = msgspec.json.Decoder(raw).decode
+        self.event_time: Field | None = next((f for f in fields if f.name == "timestamp"), None)
+        self.earliest_ms = earliest_ms(self.event_time) if self.event_time else 0
 
     def fingerprint(self) -> bytes:
-        """Equal for equal schemas."""
-        return msgspec.json.encode(self.fields)
+        """Equal for schemas that take the same transactions; descriptions do not count."""
+        fields = sorted(self.fields, key=lambda field: field.name)
+        return msgspec.json.encode([msgspec.structs.replace(f, description="") for f in fields])
 
 
 def load_schema(path: Path | None) -> Schema:
@@ -112,19 +105,20 @@ def load_schema(path: Path | None) -> Schema:
     fields: list[Field] = []
     for i, entry in enumerate(entries):
         try:
-            fields.append(_field(entry, {f.name for f in fields}))
+            fields.append(_field(entry, [f.name for f in fields]))
         except (ValueError, OverflowError) as error:
             raise SchemaError(f"{file}:{document.line(f'$.fields[{i}]')}: {error}") from None
     return Schema(tuple(fields))
 
 
-def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML value
+def _field(entry: Any, earlier: list[str]) -> Field:  # noqa: ANN401 - any YAML value
     """Read one entry.
 
     Raises:
         ValueError: with what was found and what to do, for people.
 
     """
+    _check_words(entry)
     field = msgspec.convert(entry, Field)
     if not re.fullmatch(r"[a-z][a-zA-Z0-9_]*", field.name):
         raise ValueError(
@@ -132,8 +126,10 @@ def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML v
         )
     if field.name in _CEL_WORDS or keyword.iskeyword(field.name):
         raise ValueError(f"`{field.name}` is a word of the rule language; choose another name")
-    if field.name in earlier:
-        raise ValueError(f"`{field.name}` is there already; a field is listed once")
+    for name in earlier:
+        # A reader takes them for one, and protobuf, which CEL is typed by, refuses some such pairs.
+        if _plain(name) == _plain(field.name):
+            raise ValueError(f"`{field.name}` is there already, as `{name}`; choose another name")
     if field.name == "timestamp" and (field.type != "timestamp" or field.required):
         raise ValueError("`timestamp` is the event time: its type is timestamp, and it is optional")
     if field.name == "id" and (field.type != "string" or field.required):
@@ -149,6 +145,31 @@ def _field(entry: Any, earlier: set[str]) -> Field:  # noqa: ANN401 - any YAML v
     return field
 
 
+def _check_words(entry: Any) -> None:  # noqa: ANN401 - any YAML value
+    """Refuse keys and types that are not known, with those that are.
+
+    Raises:
+        ValueError: with what was found and what to do, for people.
+
+    """
+    if not isinstance(entry, dict):
+        return
+    for key in entry:
+        if key not in _KEYS:
+            raise ValueError(f"`{key}` is no key of a field; {_known(key, _KEYS)}")
+    if "type" in entry and str(entry["type"]) not in _BOUNDS:
+        raise ValueError(f"{entry['type']!r} is no type; {_known(entry['type'], _BOUNDS)}")
+
+
+def _known(found: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(found), known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(known)}"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").casefold()
+
+
 def _refuse_impossible(field: Field) -> None:
     """Refuse bounds that no value meets, or that would not be looked at.
 
@@ -162,93 +183,22 @@ def _refuse_impossible(field: Field) -> None:
         raise ValueError(f"`{field.name}`: both minimum and exclusiveMinimum; give one of them")
     if field.maximum is not None and field.exclusive_maximum is not None:
         raise ValueError(f"`{field.name}`: both maximum and exclusiveMaximum; give one of them")
+    if field.enum and (field.min_length, field.max_length) != (None, None):
+        raise ValueError(f"`{field.name}`: an enum has no length; leave the length out")
     if (field.min_length or 0) > (field.max_length or math.inf):
         raise ValueError(f"`{field.name}`: minLength is above maxLength, so no text fits")
     if field.type == "int":
-        bounds = _int64_bounds(field)
+        bounds = int64_bounds(field)
         if bounds["ge"] > bounds["le"]:
             raise ValueError(f"`{field.name}`: no whole number fits its bounds")
     if field.type == "double":
-        low = max(_numbers(field.minimum, field.exclusive_minimum), default=-math.inf)
-        high = min(_numbers(field.maximum, field.exclusive_maximum), default=math.inf)
+        low = max(numbers(field.minimum, field.exclusive_minimum), default=-math.inf)
+        high = min(numbers(field.maximum, field.exclusive_maximum), default=math.inf)
         open_ends = {field.exclusive_minimum, field.exclusive_maximum} & {low, high}
         if low > high or (low == high and open_ends) or not low < math.inf or not high > -math.inf:
             raise ValueError(f"`{field.name}`: no number fits its bounds")
 
 
-def _numbers(*bounds: float | str | None) -> list[float]:
-    return [_number(bound) for bound in bounds if bound is not None]
-
-
-def _number(bound: float | str) -> float:
-    if isinstance(bound, str) or math.isnan(bound):
-        raise ValueError(f"the bound {bound!r} is no number")
-    return bound
-
-
 def _struct_field(field: Field) -> tuple[str, Any] | tuple[str, Any, None]:
-    kind = _type(field)
+    kind = decoded_type(field)
     return (field.name, kind) if field.required else (field.name, kind | None, None)
-
-
-def _type(field: Field) -> Any:  # noqa: ANN401 - a type
-    """The type that msgspec decodes a field as. All checks are C."""
-    match field.type:
-        case "string" if field.enum:
-            return Literal[field.enum]
-        case "string":
-            return Annotated[str, Meta(min_length=field.min_length, max_length=field.max_length)]
-        case "currency":
-            return Literal[tuple(DECIMALS)]  # a look-up; a pattern would cost more than the rest
-        case "bool":
-            return bool
-        case "double":
-            return Annotated[float, _meta(_double_bounds(field))]
-        case "int":
-            return Annotated[int, _meta(_int64_bounds(field))]
-        case "timestamp":
-            aware = Annotated[datetime, Meta(tz=True)]
-            return Annotated[int, Meta(ge=_earliest_ms(field), le=_LATEST_MS)] | aware
-
-
-def _meta(bounds: dict[str, Any]) -> Meta:
-    return Meta(**bounds)
-
-
-def _double_bounds(field: Field) -> dict[str, float]:
-    bounds = {
-        "ge": field.minimum,
-        "le": field.maximum,
-        "gt": field.exclusive_minimum,
-        "lt": field.exclusive_maximum,
-    }
-    return {name: float(_number(bound)) for name, bound in bounds.items() if bound is not None}
-
-
-def _int64_bounds(field: Field) -> dict[str, int]:
-    """The whole numbers between the bounds, inside what CEL's int holds."""
-    lows = [math.ceil(b) for b in _numbers(field.minimum)]
-    lows += [math.floor(b) + 1 for b in _numbers(field.exclusive_minimum)]
-    highs = [math.floor(b) for b in _numbers(field.maximum)]
-    highs += [math.ceil(b) - 1 for b in _numbers(field.exclusive_maximum)]
-    low, high = max([*lows, -_INT64]), min([*highs, _INT64 - 1])
-    if any(not -_INT64 <= bound < _INT64 for bound in (*lows, *highs)):
-        raise ValueError(f"`{field.name}`: a bound is outside the 64 bits of an int")
-    return {"ge": low, "le": high}
-
-
-def _earliest_ms(field: Field) -> int:
-    """The earliest event time allowed, in epoch milliseconds."""
-    if field.minimum is None:
-        return 0 if field.name == "timestamp" else _EARLIEST_MS
-    earliest: float
-    if isinstance(field.minimum, str):
-        at = datetime.fromisoformat(field.minimum)
-        if at.tzinfo is None:
-            raise ValueError(f"`{field.name}`: minimum has no offset; add Z")
-        earliest = (at - _EPOCH) // timedelta(milliseconds=1)
-    else:
-        earliest = _number(field.minimum)
-    if not _EARLIEST_MS <= earliest <= _LATEST_MS:
-        raise ValueError(f"`{field.name}`: minimum is not between the years 1 and 9999")
-    return math.ceil(earliest)

@@ -1,3 +1,5 @@
+"""The schema as data: a team's own fields, and its mistakes."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -5,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.transactions import Refusal, SchemaError, load_schema
-from tests.transactions.test_refusals import read
+from services.transactions.currencies import DECIMALS
+from tests.transactions.reading import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +37,7 @@ def test_the_built_in_schema_has_the_seeds_four_fields_required() -> None:
 def test_a_teams_own_fields_are_decoded(file: Path) -> None:
     file.write_text(OWN, encoding="utf-8")
     value = b'{"payer": "abc", "cents": 5, "kind": "card", "booked": "2026-01-01T00:00:00Z"}'
-    got = read(load_schema(file), value)
+    got = read(value, schema=load_schema(file))
     assert (got.payer, got.cents, got.kind, got.trusted) == ("abc", 5, "card", None)
 
 
@@ -53,7 +56,7 @@ def test_a_teams_own_fields_are_decoded(file: Path) -> None:
 )
 def test_a_teams_own_bounds_are_kept(file: Path, fields: str, reason: str) -> None:
     file.write_text(OWN, encoding="utf-8")
-    outcome = read(load_schema(file), f"{{{fields}}}".encode())
+    outcome = read(f"{{{fields}}}".encode(), schema=load_schema(file))
     assert isinstance(outcome, Refusal)
     assert outcome.reason == reason
 
@@ -65,8 +68,22 @@ def test_a_teams_own_bounds_are_kept(file: Path, fields: str, reason: str) -> No
         ("fields: []", 1, "no fields"),
         ("fields: {a: b}", 1, "no fields"),
         ("a: [", 1, "not YAML"),
-        ("fields:\n- {name: a, type: text}", 2, "'text'"),
-        ("fields:\n- {name: a, type: string, lenght: 5}", 2, "lenght"),
+        (
+            "fields:\n- {name: a, type: text}",
+            2,
+            "'text' is no type; expected one of string",
+        ),
+        ("fields:\n- {name: a, type: strnig}", 2, "'strnig' is no type; did you mean `string`?"),
+        ("fields:\n- {name: a, type: [int]}", 2, "['int'] is no type"),
+        ("fields:\n- {name: a, typ: int}", 2, "`typ` is no key of a field; did you mean `type`?"),
+        (
+            "fields:\n- {name: a, type: int, x: 5}",
+            2,
+            "`x` is no key of a field; expected",
+        ),
+        ("fields:\n- {type: int}", 2, "`name`"),
+        ("fields:\n- {name: fooBar, type: int}\n- {name: foo_bar, type: int}", 3, "as `fooBar`"),
+        ("fields:\n- {name: a, type: string, enum: [x], maxLength: 5}", 2, "an enum has no length"),
         ("fields:\n- {name: a, type: int}\n- {name: a, type: int}", 3, "is there already"),
         ("fields:\n- {name: 1a, type: int}", 2, "is no field name"),
         ("fields:\n- {name: in, type: int}", 2, "is a word of the rule language"),
@@ -93,3 +110,41 @@ def test_equal_schemas_have_equal_fingerprints(file: Path) -> None:
     first = load_schema(file).fingerprint()
     file.write_text(OWN + "- {name: extra, type: bool}\n", encoding="utf-8")
     assert first != load_schema(file).fingerprint() != load_schema(None).fingerprint()
+
+
+def test_the_fingerprint_does_not_change_with_order_or_descriptions(file: Path) -> None:
+    lines = OWN.splitlines(keepends=True)
+    file.write_text(OWN, encoding="utf-8")
+    first = load_schema(file).fingerprint()
+    described = lines[3].replace("type: bool", "type: bool, description: By hand.")
+    file.write_text("".join([lines[0], described, *lines[1:3], *lines[4:]]), encoding="utf-8")
+    assert load_schema(file).fingerprint() == first
+
+
+def test_the_fingerprint_changes_with_a_bound(file: Path) -> None:
+    file.write_text(OWN.replace("cash", "cheque"), encoding="utf-8")
+    other = load_schema(file).fingerprint()
+    file.write_text(OWN, encoding="utf-8")
+    assert load_schema(file).fingerprint() != other
+
+
+def test_what_an_enum_allows_is_said(file: Path) -> None:
+    file.write_text(OWN, encoding="utf-8")
+    value = b'{"payer": "abc", "cents": 5, "kind": "gold"}'
+    detail = read(value, schema=load_schema(file)).detail
+    assert detail == 'kind: found "gold", expected one of card, cash'
+
+
+def test_currencies_are_those_of_iso_4217_with_a_minor_unit() -> None:
+    assert all(len(code) == 3 and code.isascii() and code.isupper() for code in DECIMALS)
+    assert len(DECIMALS) == 165
+    some = {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3, "CLF": 4, "MGA": 2, "ISK": 0, "XCG": 2}
+    assert some.items() <= DECIMALS.items()
+    assert not {"BGN", "HRK", "ANG", "CUC", "SLL", "ZWL", "XAU", "XXX"} & DECIMALS.keys()
+
+
+def test_a_long_enum_is_said_in_short(file: Path) -> None:
+    kinds = ", ".join(f"kind{i}" for i in range(100))
+    file.write_text(f"fields:\n- {{name: a, type: string, enum: [{kinds}]}}\n", encoding="utf-8")
+    detail = read(b'{"a": "\\u0007"}', schema=load_schema(file)).detail
+    assert (len(detail), detail[-1]) == (200, "…")

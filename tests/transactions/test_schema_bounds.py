@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transactions import Field, Reason, Refusal, Schema, SchemaError, load_schema
-from tests.transactions.test_refusals import read
+from tests.transactions.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def one(load: Callable[[str], Schema]) -> Callable[[str], Schema]:
 
 def said(schema: Schema, raw: str) -> Any:
     """Give the value of the field `a`, or the reason of its refusal."""
-    found = read(schema, f'{{"a":{raw}}}'.encode())
+    found = read(f'{{"a":{raw}}}'.encode(), schema=schema)
     return found.reason if isinstance(found, Refusal) else found.a
 
 
@@ -62,7 +62,7 @@ def said(schema: Schema, raw: str) -> Any:
         ("int, minimum: 5, maximum: 5", "5", 5),
         ("bool", "true", True),
         ("currency", '"JPY"', "JPY"),
-        ("timestamp", "0", 0),
+        ("timestamp", "-1", -1),
     ],
 )
 def test_a_value_inside_its_bounds_is_kept(
@@ -154,11 +154,11 @@ def test_the_minimum_of_the_event_time_needs_an_offset(load: Callable[[str], Sch
 
 @pytest.mark.parametrize("raw", ['{"a":null}', "{}"])
 def test_an_optional_field_may_be_null_or_missing(one: Callable[[str], Schema], raw: str) -> None:
-    assert read(one("int, minimum: 5"), raw.encode()).a is None
+    assert read(raw.encode(), schema=one("int, minimum: 5")).a is None
 
 
 def test_a_required_field_may_not_be_missing(one: Callable[[str], Schema]) -> None:
-    assert read(one("int, required: true"), b"{}").reason == Reason.MISSING_FIELD
+    assert read(b"{}", schema=one("int, required: true")).reason == Reason.MISSING_FIELD
 
 
 def test_a_required_field_may_come_after_an_optional_one(load: Callable[[str], Schema]) -> None:
@@ -172,7 +172,7 @@ def test_the_order_of_fields_is_that_of_the_file(load: Callable[[str], Schema]) 
 
 
 def test_a_schema_without_timestamp_has_no_event_time(one: Callable[[str], Schema]) -> None:
-    assert not one("int").has_event_time
+    assert one("int").event_time is None
 
 
 def test_without_a_minimum_the_earliest_event_time_is_1970(load: Callable[[str], Schema]) -> None:
@@ -251,8 +251,8 @@ def test_what_is_no_list_of_fields_names_its_place(
 @pytest.mark.parametrize(
     ("rest", "words"),
     [
-        ("text", "Invalid enum value 'text'"),
-        ("int, minimun: 5", "unknown field `minimun`"),
+        ("text", "'text' is no type"),
+        ("int, minimun: 5", "`minimun` is no key of a field; did you mean `minimum`?"),
         ('int, required: "yes"', "Expected `bool`"),
         ("int, minimum: [5]", "minimum"),
         ("int, minLength: 5", "`a`: minLength is no bound of a int; it has exclusiveMaximum,"),
