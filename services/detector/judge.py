@@ -20,7 +20,7 @@ from services.transactions import Refusal, refuse, settle_event_times
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Consumer, Message, TopicPartition
 
     from services.detector.ruleset_source import RulesetSource
     from services.rules import Decision, Ruleset

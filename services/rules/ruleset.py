@@ -16,9 +16,10 @@ import msgspec
 
 from services.rules.expressions import Environment, evaluate
 from services.rules.generation import FUNCTIONS
+from services.rules.guards import group_by_guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from services.rules.compilation import CompiledRule
     from services.rules.model import Action, Mode, Severity
@@ -130,7 +131,7 @@ class Ruleset:
         body: list[ast.stmt] = [
             *(_parse(f"f_{name} = transaction.{name}") for name in fields),
             _parse("mask = 0"),
-            *(_condition(i, code) for i, code in generated),
+            *_conditions(generated),
         ]
         if self._left:
             body.append(_parse("mask |= evaluate(left, transaction)"))
@@ -148,6 +149,15 @@ class Ruleset:
         exec(compile(ast.fix_missing_locations(module), "<ruleset>", "exec"), names)  # noqa: S102 - a tree of our own nodes; rule text is only ever a constant in it
         function: Callable[[Sequence[Any]], list[int]] = names["matches"]
         return function
+
+
+def _conditions(generated: list[tuple[int, ast.expr]]) -> Iterator[ast.stmt]:
+    for guard, conditions in group_by_guard(generated):
+        statements = [_condition(i, code) for i, code in conditions]
+        if guard is None:
+            yield from statements
+        else:
+            yield ast.If(guard, statements, [])
 
 
 def _condition(index: int, code: ast.expr) -> ast.stmt:

@@ -189,6 +189,7 @@ class Session:
         self._since = 0.0
         self._positions: list[TopicPartition] = []
         self._assigned: list[TopicPartition] = []  # assignment() asks librdkafka's main thread
+        self._lost_some = False
         self._failed: KafkaException | None = None
         self._closing = False
         logger = logging.getLogger("librdkafka")
@@ -253,6 +254,7 @@ class Session:
 
     def _take(self) -> list[Message]:
         """Fetch a batch: until it is full, or the next commit is due."""
+        self._lost_some = False
         if self.pending:
             messages = self._consumer.consume(BATCH_RECORDS, max(self._left(), 0.0))
         else:
@@ -263,6 +265,10 @@ class Session:
             messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, COMMIT_EARLY_SECONDS)]
         if any(map(Message.error, messages)):
             messages = self._without_errors(messages)
+        if self._lost_some:
+            # Fetched before a rebalance took their partition: another detector judges them.
+            kept = {p.partition for p in self._assigned}
+            messages = [message for message in messages if message.partition() in kept]
         return messages
 
     def _without_errors(self, messages: list[Message]) -> list[Message]:
@@ -284,7 +290,8 @@ class Session:
             self._producer.begin_transaction()
         self.pending += len(messages)
         values = list(map(Message.value, messages))
-        timestamps = [max(0, ms) for _, ms in map(Message.timestamp, messages)]
+        # A call of max() would cost as much as reading the timestamp.
+        timestamps = [ms if ms > 0 else 0 for _, ms in map(Message.timestamp, messages)]  # noqa: FURB136
         produce = self._producer.produce
         for (topic, added), value, key, timestamp, headers in zip(
             self._processor.process(Batch(messages, values, timestamps)),
@@ -383,6 +390,7 @@ class Session:
         self._failed = KafkaException(KafkaError(KafkaError._FAIL, "partitions were lost"))  # noqa: SLF001 - librdkafka's public name
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
+        self._lost_some = True
         gone = {p.partition for p in partitions}
         self._assigned = [p for p in self._assigned if p.partition not in gone]
         self._positions = [p for p in self._positions if p.partition not in gone]
