@@ -19,7 +19,8 @@ from services.detector.settings import DetectorSettings
 from services.rules import Compiler, RuleStore
 from services.settings import SettingError, load
 from services.streams.clients import missing_topics, wait_for_broker
-from services.streams.delivery import Health, Stream, StreamError, run
+from services.streams.delivery import Health, StreamError, run
+from services.streams.stream import Stream
 from services.telemetry import StatusServer, configure_logs, metrics
 from services.transactions import SchemaError, load_schema
 

@@ -17,7 +17,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-import msgspec
 import structlog
 from confluent_kafka import (
     Consumer,
@@ -28,14 +27,13 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from services.streams.clients import client_config
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
-    from services.settings import KafkaSettings
+    from services.streams.stream import Stream
 
 log = structlog.get_logger()
 
@@ -47,27 +45,17 @@ Route = tuple[str, Headers | None]
 BATCH_RECORDS = 2000
 # Commit early when little comes, for latency, and late when much does, for throughput: a commit
 # costs three requests, however many records are in it.
-COMMIT_EARLY_SECONDS = 0.02
+COMMIT_EARLY_SECONDS = 0.01
 COMMIT_LATE_SECONDS = 0.1
 COMMIT_RECORDS = 10_000
 # So many in the early interval are much: 50,000 a second.
-MUCH_RECORDS = 1000
+MUCH_RECORDS = 500
 # How long an idle detector waits in one call. A record that comes ends the wait.
 IDLE_SECONDS = 0.25
 # Every blocking call is bounded by this, so the loop's heartbeat goes on while a broker is away.
 CALL_SECONDS = 5.0
 # A new session waits this long first, so that a broker that refuses is not asked in a tight loop.
 PAUSE_SECONDS = 0.5
-# A transaction lasts 0.1 s. One that a dead detector left open holds up read_committed consumers,
-# and whoever takes over its partitions, for this long.
-TRANSACTION_TIMEOUT_MS = 10_000
-# A static member that is killed and restarted within this time has its partitions back at once; one
-# that does not come back holds them this long.
-SESSION_TIMEOUT_MS = 12_000
-# A scale-out takes one heartbeat.
-HEARTBEAT_MS = 500
-# Room for a record of the input's largest size and the headers that are added to it.
-MESSAGE_MAX_BYTES = 8 * 1024 * 1024
 
 
 class StreamError(Exception):
@@ -96,54 +84,6 @@ class Processor(Protocol):
 
     def between_transactions(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         """Change what has to stay the same within a transaction; called often, also when idle."""
-
-
-class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream's identity: where it reads, who it is, and how it delivers."""
-
-    settings: KafkaSettings
-    topic: str
-    group: str
-    instance_id: str
-    exactly_once: bool = True
-
-    def consumer_config(self) -> dict[str, str | int | bool | float]:
-        """Librdkafka's settings of the consumer."""
-        return {
-            **client_config(self.settings, self.instance_id),
-            "group.id": self.group,
-            # Classic protocol, static and cooperative: partitions are back 0.06 s after a restart.
-            # KIP-848 refuses the same instance id with a fatal error (librdkafka 2.16).
-            "group.instance.id": self.instance_id,
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": SESSION_TIMEOUT_MS,
-            "heartbeat.interval.ms": HEARTBEAT_MS,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            # The default of 1000 ms costs three times the throughput.
-            "fetch.queue.backoff.ms": 5,
-            "fetch.error.backoff.ms": 100,
-            "queued.min.messages": 50_000,
-        }
-
-    def producer_config(self) -> dict[str, str | int | bool | float]:
-        """Librdkafka's settings of the producer."""
-        config: dict[str, str | int | bool | float] = {
-            **client_config(self.settings, self.instance_id),
-            "enable.idempotence": True,
-            "partitioner": "murmur2_random",  # where Java's producers put the same key
-            "message.max.bytes": MESSAGE_MAX_BYTES,
-            "queue.buffering.max.messages": 200_000,
-            # A failed delivery fails the commit; nobody asks about the others.
-            "delivery.report.only.error": True,
-            "linger.ms": 5,
-        }
-        if self.exactly_once:
-            config["transactional.id"] = f"{self.group}-{self.instance_id}"
-            config["transaction.timeout.ms"] = TRANSACTION_TIMEOUT_MS
-        return config
 
 
 class Health:

@@ -11,7 +11,8 @@ import signal
 from confluent_kafka import Consumer, Producer
 
 from services.settings import KafkaSettings, load
-from services.streams.delivery import BATCH_RECORDS, COMMIT_RECORDS, Stream
+from services.streams.delivery import BATCH_RECORDS, COMMIT_RECORDS
+from services.streams.stream import Stream
 
 
 def main() -> None:
