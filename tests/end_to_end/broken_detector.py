@@ -1,6 +1,8 @@
 """A detector with a broken loop: it commits how far it read before its verdicts are written.
 
-For the tests that show the checker to fail. Everything else is the real detector.
+For the test that shows the checker to fail. Everything else is the real
+detector. Verdicts wait for half a second in the producer, so that a kill is
+all but sure to come in between.
 """
 
 from __future__ import annotations
@@ -10,18 +12,24 @@ from typing import TYPE_CHECKING
 
 from services.detector.__main__ import main
 from services.streams.delivery import Session
+from services.streams.stream import Stream
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
+    from services.streams.clients import Config
 
-_forward = Session._forward
-
-
-def _commit_first(self: Session, messages: list[Message]) -> None:
-    positions = self._consumer.position(self._consumer.assignment())
-    self._consumer.commit(offsets=[p for p in positions if p.offset >= 0], asynchronous=False)
-    _forward(self, messages)
+_producer_config = Stream.producer_config
 
 
-Session._forward = _commit_first  # type: ignore[method-assign]
+def _lingering(self: Stream) -> Config:
+    return _producer_config(self) | {"linger.ms": 500}
+
+
+def _commit_without_writing(self: Session) -> None:
+    self._consumer.commit(offsets=self._positions, asynchronous=False)
+    self.pending = 0
+    self._processor.committed()
+
+
+Stream.producer_config = _lingering  # type: ignore[method-assign]
+Session._commit = _commit_without_writing  # type: ignore[method-assign]
 sys.exit(main())
