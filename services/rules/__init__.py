@@ -1,10 +1,12 @@
 """The rules engine: FraudRules in, one decision function out. Knows neither Kafka nor Kubernetes.
 
-compiler = Compiler(load_schema(None))
-reports = check([Path("k8s/rules")], compiler)
-ruleset = Ruleset((r.compiled for r in reports if r.compiled), compiler.environment)
-masks = ruleset.matches(transactions)
-decision = ruleset.decide(masks[0])
+For example:
+
+    compiler = Compiler(load_schema(None))
+    reports = check([Path("k8s/rules")], compiler)
+    ruleset = Ruleset((r.compiled for r in reports if r.compiled), compiler.environment)
+    masks = ruleset.matches(transactions)
+    decision = ruleset.decide(masks[0])
 """
 
 from services.rules.checking import Report, check

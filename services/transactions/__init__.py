@@ -1,8 +1,10 @@
 """The transaction: its schema, how it is decoded, and what is refused and why.
 
-schema = load_schema(None)
-transactions = list(map(schema.decode, values))
-refused = settle_event_times(schema, transactions, timestamps_ms, max_future_ms)
+For example:
+
+    schema = load_schema(None)
+    transactions = list(map(schema.decode, values))
+    refused = settle_event_times(schema, transactions, timestamps_ms, max_future_ms)
 """
 
 from services.transactions.event_time import settle_event_times
