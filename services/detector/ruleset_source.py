@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,6 +41,7 @@ class RulesetSource:
         self._update = self._read()
         self._taken = self._update.ruleset
         self._taken_at = time.time()
+        self._published = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rules", daemon=True)
         self._publish()
@@ -73,8 +75,9 @@ class RulesetSource:
 
     def page(self) -> bytes:
         """The `/ruleset` page: the hash in force, and each rule's state and matches."""
+        matches = _matches()
         rules = [
-            {**msgspec.to_builtins(state), "matches": _matches(state.name)} for state in self.states
+            {**msgspec.to_builtins(state), "matches": matches[state.name]} for state in self.states
         ]
         return msgspec.json.encode(
             {
@@ -125,15 +128,20 @@ class RulesetSource:
         self._publish()
 
     def _publish(self) -> None:
-        metrics.RULESET_INFO.clear()
         metrics.RULESET_INFO.labels(self._taken.hash).set(1)
+        if self._published not in {"", self._taken.hash}:
+            metrics.RULESET_INFO.remove(self._published)
+        self._published = self._taken.hash
         metrics.RULESET_LOADED.set(self._taken_at)
         for name in ("Ready", "Disabled", "Stale", "Invalid"):
             metrics.RULES.labels(name).set(sum(s.state == name for s in self.states))
 
 
-def _matches(rule: str) -> int:
-    """How often a rule matched since the start, in all modes."""
-    samples = [sample for metric in metrics.RULE_MATCHES.collect() for sample in metric.samples]
-    totals = (s for s in samples if s.name.endswith("_total") and s.labels["rule"] == rule)
-    return int(sum(sample.value for sample in totals))
+def _matches() -> Counter[str]:
+    """How often each rule matched since the start, in all modes."""
+    found: Counter[str] = Counter()
+    for metric in metrics.RULE_MATCHES.collect():
+        for sample in metric.samples:
+            if sample.name.endswith("_total"):
+                found[sample.labels["rule"]] += int(sample.value)
+    return found
