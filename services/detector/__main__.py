@@ -18,7 +18,7 @@ from services.detector.ruleset_source import RulesetSource
 from services.detector.settings import DetectorSettings
 from services.rules import Compiler, RuleStore
 from services.settings import SettingError, load
-from services.streams.clients import missing_topics, wait_for_broker
+from services.streams.clients import broker_answers, missing_topics, wait_for_broker
 from services.streams.delivery import Health, StreamError, run
 from services.streams.stream import Stream
 from services.telemetry import StatusServer, configure_logs, metrics
@@ -26,7 +26,7 @@ from services.transactions import SchemaError, load_schema
 
 log = structlog.get_logger()
 
-# Every call of the loop returns within 5 s; three of them in a row are a commit that was retried.
+# While Kafka answers, a call of the loop returns within 5 s; three in a row are a retried commit.
 STANDSTILL_SECONDS = 30.0
 USAGE_ERROR = 2
 
@@ -118,7 +118,11 @@ class Detector:
 
     def _live(self) -> str | None:
         still = time.monotonic() - self._health.beat
-        return f"the loop has not moved for {still:.0f} s" if still > STANDSTILL_SECONDS else None
+        # librdkafka waits without bound for a coordinator that is away, and goes on by itself when
+        # it is back: only a loop that stands still while Kafka answers is stuck.
+        if still < STANDSTILL_SECONDS or not broker_answers(self._settings):
+            return None
+        return f"the loop has not moved for {still:.0f} s, and Kafka answers"
 
     def _ready(self) -> str | None:
         return None if self._health.assigned else "no partitions are assigned yet"

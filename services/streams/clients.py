@@ -84,6 +84,15 @@ def wait_for_broker(
     return False
 
 
+def broker_answers(settings: KafkaSettings) -> bool:
+    """Tell whether a broker answers within two seconds."""
+    try:
+        _admin(settings).list_topics(timeout=2.0)
+    except KafkaException:
+        return False
+    return True
+
+
 def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
     """Find which topics the cluster does not have, or does not let this client see.
 
