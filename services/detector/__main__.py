@@ -20,6 +20,7 @@ from services.rules import Compiler, RuleStore
 from services.settings import SettingError, load
 from services.streams.clients import broker_answers, missing_topics, wait_for_broker
 from services.streams.delivery import Health, StreamError, run
+from services.streams.ownership import OwnershipWatch
 from services.streams.stream import Stream
 from services.telemetry import StatusServer, configure_logs, metrics
 from services.transactions import SchemaError, load_schema
@@ -79,10 +80,14 @@ class Detector:
         log.info("started", status_port=port, instance_id=settings.instance_id)
         try:
             if self._prepare():
+                stream = self._stream()
+                ownership = OwnershipWatch(stream)
+                ownership.start()
                 self._rules.start()
                 _spare_the_collector()
-                run(self._stream(), self._judge, self._stop, self._health)
+                run(stream, self._judge, self._stop, self._health)
                 self._rules.stop()
+                ownership.stop()
         finally:
             status.stop()
         log.info("stopped")

@@ -1,12 +1,13 @@
 """The exactly-once loop: consume, judge, produce, and commit all of it as one Kafka transaction.
 
-A `Session` is one consumer and one producer. Whatever goes wrong in it (an
-abort, a lost partition, a broker that went away, an ambiguous commit) ends the
-session, and `run` begins another with the same identity: the new producer's
-`init_transactions` settles what the old one left open, and the new consumer
-reads from what was committed. So there is one way to recover, and it is the
-way of a restart after `kill -9`. (librdkafka has no KIP-890; after an ambiguous
-commit a new producer with the same transactional.id is the safe way on.)
+There is one way to recover, and it is the way of a restart after `kill -9`. A
+new producer of the same identity settles with `init_transactions` what the old
+one left open, and reading goes on from what was committed. (librdkafka has no
+KIP-890; after an ambiguous commit a new producer with the same transactional.id
+is the safe way on.) Where only the transaction failed (an abort, a commit that
+a rebalance overtook, partitions that were lost) the consumer stays in its group
+and is rewound; where the consumer failed, its `Session` ends and `run` begins
+another.
 
 Rebalances are no errors: partitions that are revoked are committed first.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import structlog
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -129,12 +131,15 @@ class Session:
         self._since = 0.0
         self._positions: list[TopicPartition] = []
         self._assigned: list[TopicPartition] = []  # assignment() asks librdkafka's main thread
+        # Nothing came from these since they were assigned or rewound: librdkafka still gives the
+        # position from before, and committing that would lose records.
+        self._unread: set[int] = set()
         self._lost_some = False
         self._failed: KafkaException | None = None
         self._closing = False
-        logger = logging.getLogger("librdkafka")
-        self._producer = Producer(stream.producer_config(), logger=logger)
-        self._consumer = Consumer(stream.consumer_config(), logger=logger)
+        self._logger = logging.getLogger("librdkafka")
+        self._producer = Producer(stream.producer_config(), logger=self._logger)
+        self._consumer = Consumer(stream.consumer_config(), logger=self._logger)
 
     def run(self, stop: threading.Event) -> None:
         """Forward records until asked to stop, then commit.
@@ -155,12 +160,15 @@ class Session:
         while not stop.is_set():
             self._health.tick()
             messages = self._take()
-            if self._failed:
-                raise self._failed
-            if messages:
-                self._forward(messages)
-            if self.pending and (self.pending >= COMMIT_RECORDS or self._left() <= 0):
-                self._commit()
+            try:
+                if self._failed:
+                    raise self._failed
+                if messages:
+                    self._forward(messages)
+                if self.pending and (self.pending >= COMMIT_RECORDS or self._left() <= 0):
+                    self._commit()
+            except KafkaException as error:
+                self._rewind(error, stop)
             if not self.pending:
                 self._processor.between_transactions(self._consumer, self._assigned)
         if self.pending:
@@ -170,13 +178,46 @@ class Session:
         """Give up what is not committed and leave; a static member keeps its partitions."""
         self._closing = True
         self._health.assigned = False
-        if self.pending:
-            metrics.KAFKA_TRANSACTIONS.labels("aborted").inc()
-            self.pending = 0
-        self._processor.aborted()
-        self._producer.purge()
+        self._give_up()
         self._consumer.close()
         self._health.tick()
+
+    def _give_up(self) -> None:
+        """Forget the transaction; the broker aborts it for the next producer."""
+        if self.pending:
+            metrics.KAFKA_TRANSACTIONS.labels("aborted").inc()
+        self.pending = 0
+        self._positions = []
+        self._failed = None
+        self._processor.aborted()
+        self._producer.purge()
+
+    def _rewind(self, error: KafkaException, stop: threading.Event) -> None:
+        """Give up the transaction, and read again what was in it, as the same member of the group.
+
+        A static member that left and came back in the middle of a cooperative
+        rebalance would be handed its old share without the second half of it, and
+        the partitions that were to move would belong to no one.
+
+        Raises:
+            KafkaException: there is no going on with this consumer either.
+            StreamError: nor with any other.
+
+        """
+        _refuse_if_final(error.args[0], self._stream)
+        log.warning("transaction given up", reason=_said(error.args[0]), uncommitted=self.pending)
+        self._give_up()
+        stop.wait(PAUSE_SECONDS)
+        self._producer = Producer(self._stream.producer_config(), logger=self._logger)
+        if not self._settle(stop) or not self._assigned:
+            return
+        for place in self._consumer.committed(self._assigned, CALL_SECONDS):
+            if place.error is not None:
+                raise KafkaException(place.error)
+            if place.offset < 0:
+                place.offset = OFFSET_BEGINNING
+            self._consumer.seek(place)
+            self._unread.add(place.partition)
 
     def _settle(self, stop: threading.Event) -> bool:
         """End what an earlier process of this identity left open; False when stopped meanwhile."""
@@ -251,6 +292,9 @@ class Session:
         # Asked here and not at the commit: a rebalance commits from within consume(), where
         # positions may already count records that were not handed over yet.
         positions = self._consumer.position(self._assigned)
+        if self._unread:
+            self._unread -= set(map(Message.partition, messages))
+            positions = [p for p in positions if p.partition not in self._unread]
         self._positions = [p for p in positions if p.offset >= 0]
 
     def _produce_when_room(
@@ -313,6 +357,7 @@ class Session:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._health.assigned = True
         self._assigned = self._assigned + partitions
+        self._unread |= {p.partition for p in partitions}
         log.info("partitions assigned", partitions=[p.partition for p in partitions])
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -334,6 +379,7 @@ class Session:
         gone = {p.partition for p in partitions}
         self._assigned = [p for p in self._assigned if p.partition not in gone]
         self._positions = [p for p in self._positions if p.partition not in gone]
+        self._unread -= gone
 
 
 def _refuse_if_final(error: KafkaError, stream: Stream) -> None:

@@ -139,3 +139,48 @@ def test_two_detectors_share_the_work_and_a_leaving_one_hands_over(
         assert first.stop() == 0
     inputs = read_all(broker, [topics.transactions])
     assert problems(inputs, read_all(broker, topics.outputs)) == []
+
+
+def test_transactions_that_fail_are_given_up_and_read_again(
+    broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    environment = topics.environment(broker)
+    rate = {"TRANSACTIONS_PER_SECOND": "500", "TRANSACTIONS_COUNT": "5000"}
+    generator = Service("generator", environment | rate, tmp_path / "generator.log")
+    detector = Service("detector", environment, tmp_path / "detector.log")
+    with generator, detector:
+        detector.kill()
+        detector.start("tests.end_to_end.failing_detector")
+        assert generator.wait() == 0
+        wait_until_judged(broker, topics, detector)
+        detector.kill()
+    assert len(detector.lines("transaction given up")) > 5
+    assert not detector.lines("session ended")
+    inputs = read_all(broker, [topics.transactions])
+    assert problems(inputs, read_all(broker, topics.outputs)) == []
+
+
+def test_partitions_that_a_crash_in_a_rebalance_left_to_no_one_find_an_owner(
+    broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    environment = topics.environment(broker)
+    rate = {"TRANSACTIONS_PER_SECOND": "1000"}
+    generator = Service("generator", environment | rate, tmp_path / "generator.log")
+    first = Service("detector", environment, tmp_path / "first.log")
+    second = Service("detector", environment | {"INSTANCE_ID": "second"}, tmp_path / "second.log")
+    with generator, first:
+        first.kill()
+        first.start("tests.end_to_end.leaving_detector")
+        until_assigned(first, 1)
+        with second:
+            until(lambda: not first.alive, "the first dies in the rebalance")
+            first.start()
+            until(lambda: first.lines("partitions without an owner"), "seen")
+            until(
+                lambda: sum(len(e["partitions"]) for e in second.lines("partitions assigned")) > 1,
+                "shared",
+            )
+            assert generator.stop() == 0
+            wait_until_judged(broker, topics, first)
+    inputs = read_all(broker, [topics.transactions])
+    assert problems(inputs, read_all(broker, topics.outputs)) == []
