@@ -1,5 +1,6 @@
 # Everything runs from .venv in this tree, made from the lock. Needs Python >= 3.11; the demo and
-# the tests of the stream also need Java >= 17 and Maven, which fetches Apache Kafka.
+# the tests also need Java >= 17 and Maven, which fetches Apache Kafka, and the tests of the operator
+# Go >= 1.24, which builds the API server of Kubernetes.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
-.PHONY: help demo test check format bench lock proto clean
+.PHONY: help demo test check format bench lock crd proto clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,15 +19,15 @@ help: ## Show this help
 demo: .venv/ready ## Run everything on a real broker, with a live view (SECONDS=20 to limit it)
 	@$(BIN)/python -m services.demo --seconds $(SECONDS_LIMIT)
 
-test: check ## Check, then run every test, with a real broker
-	@$(BIN)/pytest -m kafka
+test: check ## Check, then run every test, with a real broker and a real API server
+	@$(BIN)/pytest -m 'kafka or kubernetes'
 
 check: .venv/ready ## Format, lint, types, layers, unit and property tests: under 2 minutes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -m 'not kafka'
+	@$(BIN)/pytest -m 'not kafka and not kubernetes'
 
 format: .venv/ready ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . || true
@@ -41,6 +42,11 @@ lock: .venv/ready ## Pin the newest dependencies, with hashes
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements-dev.in -o requirements-dev.txt
+
+crd: .venv/ready ## Generate the FraudRule resource and its reference from the model
+	@$(BIN)/python -m services.operator.resource_definition > k8s/crds/fraudrules.yaml.new
+	@mv k8s/crds/fraudrules.yaml.new k8s/crds/fraudrules.yaml
+	@$(BIN)/python -m services.operator.reference
 
 proto: .venv/ready ## Generate the reader of checked expressions from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. services/rules/checked.proto

@@ -43,8 +43,19 @@ class SettingError(Exception):
     """A setting cannot be used; the text is one line for people."""
 
 
-class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service reads: the cluster, how to be let in, the input topic."""
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service reads."""
+
+    status_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of the status endpoint; 0 is any free one.")
+    ] = 0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")
+    ] = "info"
+
+
+class KafkaSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What every service on Kafka reads: the cluster, how to be let in, the input topic."""
 
     kafka_broker_url: Annotated[
         str, Meta(min_length=1, description="host:port of a broker, or several with commas.")
@@ -70,12 +81,6 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     transactions_topic: Annotated[
         str, Meta(min_length=1, description="The topic of transactions to be judged.")
     ] = "queueing.transactions"
-    status_port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port of the status endpoint; 0 is any free one.")
-    ] = 0
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")
-    ] = "info"
 
     def __post_init__(self) -> None:
         """Refuse a security that is only half described."""

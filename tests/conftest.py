@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-pytest_plugins = ["pytester", "tests.kafka_fixtures"]
+pytest_plugins = ["pytester", "tests.kafka_fixtures", "tests.kubernetes_fixtures"]
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 

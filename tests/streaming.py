@@ -21,7 +21,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from services.local_kafka import die_with_parent
+from services.demo.tally import close_at_end, ends
+from services.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -182,18 +183,19 @@ def read_all(broker: Broker, topics: Iterable[str]) -> list[Message]:
             "fetch.message.max.bytes": 4 * 1024 * 1024,
         }
     )
-    known = consumer.list_topics(timeout=10).topics
-    left = {(topic, partition) for topic in topics for partition in known[topic].partitions}
+    left = ends(broker.bootstrap, topics)
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in left])
     records = []
+    deadline = time.monotonic() + WAIT_SECONDS
     while left:
+        assert time.monotonic() < deadline, f"a transaction stays open in {sorted(left)}"
         for message in consumer.consume(5000, 0.1):
             error = message.error()
             if error is None:
                 records.append(message)
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
-                left.discard((message.topic(), message.partition()))
+                close_at_end(left, message)
     consumer.close()
     return records
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from services.local_kafka import die_with_parent
+from services.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from pathlib import Path

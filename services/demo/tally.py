@@ -15,7 +15,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from confluent_kafka import Message
+
 _MODULUS = 2**128
+_END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's public name
 
 
 class Tally(NamedTuple):
@@ -27,27 +30,53 @@ class Tally(NamedTuple):
 
 def tally(bootstrap: str, topics: Iterable[str]) -> Tally:
     """Add up all committed values of some topics, from beginning to end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "demo-tally",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    known = consumer.list_topics(timeout=10).topics
-    open_partitions = {(topic, p) for topic in topics for p in known[topic].partitions}
+    consumer = Consumer(_config(bootstrap, "read_committed"))
+    open_partitions = ends(bootstrap, topics)
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in open_partitions])
     count = total = 0
     while open_partitions:
         for message in consumer.consume(10_000, 0.1):
             if error := message.error():
-                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's public name
-                    open_partitions.discard((message.topic(), message.partition()))
+                if error.code() == _END_OF_PARTITION:
+                    close_at_end(open_partitions, message)
                 continue
             digest = hashlib.blake2b(message.value() or b"", digest_size=16).digest()
             total = (total + int.from_bytes(digest, "big")) % _MODULUS
             count += 1
     consumer.close()
     return Tally(count, total)
+
+
+def ends(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Say where each partition ends, by topic and number.
+
+    The end is that of all records. A `read_committed` consumer is told of an
+    earlier one while a transaction is open, and for a moment after its commit:
+    the coordinator answers before the partitions have the commit's markers.
+    """
+    consumer = Consumer(_config(bootstrap, "read_uncommitted"))
+    known = consumer.list_topics(timeout=10).topics
+    places = [TopicPartition(topic, p) for topic in topics for p in known[topic].partitions]
+    found = {(p.topic, p.partition): consumer.get_watermark_offsets(p)[1] for p in places}
+    consumer.close()
+    return found
+
+
+def close_at_end(open_partitions: dict[tuple[str, int], int], message: Message) -> None:
+    """Take a partition out when an end that is told of is the one that `ends` gave, or later."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None  # noqa: S101 - an end belongs to a partition
+    assert partition is not None  # noqa: S101
+    assert offset is not None  # noqa: S101
+    if offset >= open_partitions.get((topic, partition), 0):
+        open_partitions.pop((topic, partition), None)
+
+
+def _config(bootstrap: str, isolation: str) -> dict[str, str | bool]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "group.id": "demo-tally",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": isolation,
+    }

@@ -157,7 +157,7 @@ def _require_rules(rules: RulesetSource, rules_path: str) -> None:
     for state in rules.states:
         if state.state == "Invalid":
             log.error("rule refused", rule=state.name, state=state.state, reason=state.message)
-    if not rules.current.rules:
+    if not rules.current.rules and not rules.empty:
         raise SettingError(
             f"RULES_PATH: {rules_path} holds no FraudRule that can go live; "
             f"`fraud rules check {rules_path}` says why"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from services.rules import RuleStore, Update, read_manifests, rule_files
+from services.rules import RuleStore, Update, read_manifests, rule_files, rule_hash
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class RulesetSource:
         """How each rule stands."""
         return self._update.states
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are no rules on purpose: a list without any, as the operator writes it."""
+        return not self.states and self._path.suffix == ".json"
+
     def take(self) -> Ruleset:
         """Take the newest ruleset into use; called by the stream."""
         self._taken = self._update.ruleset
@@ -74,10 +79,19 @@ class RulesetSource:
         self._thread.join()
 
     def page(self) -> bytes:
-        """The `/ruleset` page: the hash in force, and each rule's state and matches."""
+        """The `/ruleset` page: what is in force, and each rule's state and matches.
+
+        A rule's `hash` is that of its version in force, "" where none is.
+        """
         matches = _matches()
+        hashes = {compiled.rule.name: rule_hash(compiled.rule) for compiled in self._taken.rules}
         rules = [
-            {**msgspec.to_builtins(state), "matches": matches[state.name]} for state in self.states
+            {
+                **msgspec.to_builtins(state),
+                "hash": hashes.get(state.name, ""),
+                "matches": matches[state.name],
+            }
+            for state in self.states
         ]
         return msgspec.json.encode(
             {

@@ -6,7 +6,7 @@ Used as in
         create_topics(broker.bootstrap, {"queueing.transactions": 4})
 """
 
-from services.local_kafka.broker import Broker, BrokerError, create_topics, die_with_parent
+from services.local_kafka.broker import Broker, BrokerError, create_topics
 from services.local_kafka.distribution import VERSION, DistributionError
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "BrokerError",
     "DistributionError",
     "create_topics",
-    "die_with_parent",
 ]

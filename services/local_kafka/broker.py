@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import itertools
-import random
 import signal
 import socket
 import subprocess
@@ -18,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from services.local_kafka.distribution import java, kafka_jars
+from services.this_machine import die_with_parent, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,15 +25,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 TOPIC_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
-# Below the ports that Linux gives to outgoing connections (32768 on). A client that tries again and
-# again to reach a stopped broker on one of those can meet itself there (a TCP simultaneous open),
-# and the broker then finds its port taken when it comes back.
-_PORTS = range(20_000, 30_000)
 # 16 bytes in base64. Not random: one that starts with "-" is taken for an option.
 _CLUSTER_ID = "fraud-detection-localA"
-_PR_SET_PDEATHSIG = 1
-# Loaded here, as between fork and exec nothing may take a lock.
-_LIBC = ctypes.CDLL(None)
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -72,7 +63,7 @@ class Broker:
         self._jars = kafka_jars()
         self._java = java()
         self._folder = tempfile.TemporaryDirectory(prefix="fraud-kafka-")
-        self._port, self._controller = _free_ports(2)
+        self._port, self._controller = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._format()
 
@@ -209,28 +200,3 @@ def _answers(bootstrap: str) -> bool:
         return bool(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5).brokers)
     except (OSError, KafkaException):
         return False
-
-
-def _free_ports(n: int) -> list[int]:
-    candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
-    return list(itertools.islice(filter(_is_free, candidates), n))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, be it by kill -9 (prctl(2)).
-
-    Elsewhere there is no such call, and only an orderly end stops the broker.
-    """
-    try:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        return

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from services.this_machine import cache_folder
+
 VERSION = "4.3.1"
 _POM = Path(__file__).with_name("pom.xml")
 _OLDEST_JAVA = 17
@@ -50,14 +52,6 @@ def java() -> str:
         found = said.split("\n")[0] or "nothing it said"
         raise DistributionError(f"{command} is {found}; Kafka needs Java {_OLDEST_JAVA} or newer")
     return command
-
-
-def cache_folder() -> Path:
-    """Where fetched things are kept: FRAUD_CACHE, or a folder of ours in the user's cache."""
-    if own := os.environ.get("FRAUD_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "fraud-detection"
 
 
 def _fetch(folder: Path) -> None:

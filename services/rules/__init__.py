@@ -11,10 +11,10 @@ For example:
 
 from services.rules.checking import Report, check
 from services.rules.compilation import CompiledRule, Compiler
-from services.rules.manifests import Manifest, read_manifests, rule_files
+from services.rules.manifests import Manifest, read_manifests, read_object, rule_files
 from services.rules.model import FraudRule
 from services.rules.problems import Place, Problem, RuleError
-from services.rules.ruleset import DEFAULT_THRESHOLD, Decision, Match, Ruleset, Verdict
+from services.rules.ruleset import DEFAULT_THRESHOLD, Decision, Match, Ruleset, Verdict, rule_hash
 from services.rules.store import RuleState, RuleStore, Update
 
 __all__ = [
@@ -36,5 +36,7 @@ __all__ = [
     "Verdict",
     "check",
     "read_manifests",
+    "read_object",
     "rule_files",
+    "rule_hash",
 ]

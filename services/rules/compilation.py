@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from services.rules.consistency import contradictions
 from services.rules.examples import run_examples
 from services.rules.expressions import Environment, Expression
 from services.rules.generation import Generator, UnsupportedError
@@ -54,9 +55,12 @@ class Compiler:
         """Check a rule, generate its condition and run its examples.
 
         Raises:
-            RuleError: the expression is refused, or an example fails.
+            RuleError: its parts do not fit together, the expression is refused,
+                or an example fails.
 
         """
+        if problems := tuple(contradictions(rule)):
+            raise RuleError(problems)
         expression = self.environment.compile(rule.spec.expression)
         code, fallback = self._generate(expression.checked)
         compiled = CompiledRule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,9 +15,12 @@ from services.rules.problems import Place, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 SUFFIXES = {".yaml", ".yml", ".json"}
+
+# msgspec looks at a type when it is first asked to read it, and crashes where two threads ask at
+# once (seen with 0.22.0). So ask here, before there are any.
+msgspec.json.Decoder(FraudRule)
 
 _AT_PATH = re.compile(r" - at `(\$[^`]*)`$")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -84,6 +88,17 @@ def read_manifests(file: Path) -> list[Manifest]:
     except DocumentError as error:
         manifests.append(_broken(file, error.line, f"not YAML: {error}"))
     return manifests
+
+
+def read_object(value: Any, place: str) -> Manifest:  # noqa: ANN401 - any JSON value
+    """Read a rule that came as an object, from the API of a cluster.
+
+    Args:
+        value: the object.
+        place: what to call where it came from.
+
+    """
+    return _manifest(Path(place), Document(value, {}, frozenset()), value, "$")
 
 
 def _read_text(file: Path) -> str:

@@ -24,6 +24,7 @@ Severity = Literal["Low", "Medium", "High", "Critical"]
 _NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 MAX_EXPRESSION_LENGTH = 4096
+MAX_REASON_CODE_LENGTH = 64
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -32,7 +33,10 @@ class Metadata(msgspec.Struct, frozen=True):
     name: Annotated[
         str,
         Meta(
-            min_length=1, max_length=253, pattern=_NAME_PATTERN, description="The rule's own name."
+            min_length=1,
+            max_length=253,
+            pattern=_NAME_PATTERN,
+            description="The rule's own name, unique in a ruleset.",
         ),
     ]
     generation: Annotated[
@@ -69,7 +73,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         ),
     ]
     description: Annotated[
-        str, Meta(max_length=1024, description="What the rule is for, in a sentence.")
+        str,
+        Meta(
+            max_length=1024,
+            description="What the rule is for, in a sentence. Travels with every match.",
+        ),
     ] = ""
     mode: Annotated[
         Mode,
@@ -94,7 +102,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     reason_code: Annotated[
         str,
         Meta(
-            max_length=64,
+            max_length=MAX_REASON_CODE_LENGTH,
             pattern=r"^([A-Z][A-Z0-9_]*)?$",
             description="A code for machines; from the name by default.",
         ),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from services.rules.compilation import CompiledRule
-    from services.rules.model import Action, Mode, Severity
+    from services.rules.model import Action, FraudRule, Mode, Severity
+    from services.transactions import Schema
 
 DEFAULT_THRESHOLD = 100
 
@@ -78,7 +79,7 @@ class Ruleset:
         self.live = tuple(r for r in self.rules if r.rule.spec.mode != "Disabled")
         self.threshold = threshold
         self.reads = frozenset[str]().union(*(compiled.reads for compiled in self.live))
-        self.hash = _content_hash(self.rules, environment, threshold)
+        self.hash = content_hash((c.rule for c in self.rules), environment.schema, threshold)
         self._environment = environment
         self._on_error = on_error
         self._left = tuple(i for i, compiled in enumerate(self.live) if compiled.code is None)
@@ -172,10 +173,20 @@ def _parse(source: str) -> ast.stmt:
     return ast.parse(source).body[0]
 
 
-def _content_hash(rules: Sequence[CompiledRule], environment: Environment, threshold: int) -> str:
+def rule_hash(rule: FraudRule) -> str:
+    """Name what a rule decides and tells: 16 hex digits of SHA-256.
+
+    Its examples do not count. They prove it once, before it goes live, and do
+    not travel with it.
+    """
+    bare = msgspec.structs.replace(rule, spec=msgspec.structs.replace(rule.spec, examples=()))
+    return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()[:16]
+
+
+def content_hash(rules: Iterable[FraudRule], schema: Schema | None, threshold: int) -> str:
     """Name a ruleset by its rules, its schema and its settings: 16 hex digits of SHA-256."""
-    digest = hashlib.sha256(environment.schema.fingerprint())
+    digest = hashlib.sha256(schema.fingerprint() if schema else b"")
     digest.update(str(threshold).encode())
-    for compiled in rules:
-        digest.update(msgspec.json.encode(compiled.rule))
+    for rule in sorted(rules, key=lambda rule: rule.name):
+        digest.update(rule_hash(rule).encode())
     return digest.hexdigest()[:16]

@@ -51,6 +51,12 @@ RULESET_RELOADS = Counter(
     "Changes of the rules' files: applied whole, or with a rule refused.",
     ["outcome"],
 )
+RECONCILES = Counter(
+    "fraud_operator_rounds", "Rounds of the operator, by how they ended.", ["outcome"]
+)
+DETECTORS = Gauge(
+    "fraud_operator_detectors", "Detectors that run, all and those that are current.", ["which"]
+)
 GENERATED = Counter(
     "fraud_generator_transactions",
     "Transactions that the generator wrote, by whether the broker acknowledged them.",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from services.local_kafka import create_topics, die_with_parent
+from services.local_kafka import create_topics
+from services.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from services.local_kafka import Broker

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.local_kafka import DistributionError
-from services.local_kafka.distribution import VERSION, cache_folder, java, kafka_jars
+from services.local_kafka.distribution import VERSION, java, kafka_jars
+from services.this_machine import cache_folder
 
 # In place of Maven, so that what goes wrong with it can be had at will.
 WORKING_MAVEN = """#!/bin/sh

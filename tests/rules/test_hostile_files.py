@@ -104,7 +104,8 @@ def test_not_as_a_word_is_told_with_its_operator(tmp_path: Path) -> None:
 
 def test_every_example_that_fails_is_told(tmp_path: Path) -> None:
     wrong = example(PAYMENT)
-    text = manifest(expression="'false'", extra=wrong + wrong.removeprefix("  examples:\n"))
+    other = wrong.removeprefix("  examples:\n").replace("shown", "other")
+    text = manifest(expression="'false'", extra=wrong + other)
     assert problem_lines(tmp_path, text) == [8, 11]
 
 

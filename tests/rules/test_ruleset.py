@@ -50,7 +50,7 @@ def test_the_threshold_is_a_setting() -> None:
 
 
 def test_allow_wins_over_every_flag() -> None:
-    rules = ruleset(flag("a", 1000), flag("z", 1, action="Allow"))
+    rules = ruleset(flag("a", 1000), flag("z", 100, action="Allow"))
     assert judge(rules) == ("legit", 1000, ["a", "z"])
 
 

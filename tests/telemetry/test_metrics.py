@@ -22,6 +22,8 @@ FAMILIES = {
     "fraud_ruleset_loaded_timestamp_seconds": set(),
     "fraud_rules": {"state"},
     "fraud_ruleset_reloads_total": {"outcome"},
+    "fraud_operator_rounds_total": {"outcome"},
+    "fraud_operator_detectors": {"which"},
     "fraud_generator_transactions_total": {"outcome"},
 }
 

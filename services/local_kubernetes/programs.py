@@ -1,0 +1,146 @@
+"""Kubernetes' own programs, built from their Go modules once into a cache outside the tree.
+
+The modules and their versions are in go.mod beside the names of the programs;
+go.sum holds the hash of every source, so what is built is what was chosen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from services.this_machine import cache_folder
+
+_MODULES = Path(__file__).parent
+# How often the build says that it goes on.
+_SAY_EVERY_SECONDS = 20.0
+_OLDEST_GO = (1, 24)
+
+
+class ProgramError(Exception):
+    """A program cannot be had on this machine; the text says what is missing."""
+
+
+class Source(NamedTuple):
+    """Where a program comes from: the folder with its go.mod, the module, the package in it."""
+
+    folder: str
+    module: str
+    package: str
+    version_variable: str = ""
+
+
+_KUBERNETES = "k8s.io/kubernetes"
+_SOURCES = {
+    "etcd": Source("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+    **{
+        name: Source(
+            "kubernetes",
+            _KUBERNETES,
+            f"{_KUBERNETES}/cmd/{name}",
+            "k8s.io/component-base/version.gitVersion",
+        )
+        for name in ("kube-apiserver", "kubectl")
+    },
+}
+
+
+def program(name: str) -> Path:
+    """Give the path of a program, building it when it is not in the cache.
+
+    Programs of one module are built together, as they share most of their code.
+
+    Raises:
+        ProgramError: there is no Go, or the build failed.
+
+    """
+    source = _SOURCES[name]
+    version = version_of(source)
+    folder = cache_folder() / f"{source.folder}-{version.removeprefix('v')}"
+    if not (folder / name).exists():
+        _build(source, version, folder)
+    return folder / name
+
+
+def version_of(source: Source) -> str:
+    """Read a module's version from its go.mod."""
+    text = (_MODULES / source.folder / "go.mod").read_text(encoding="utf-8")
+    found = re.search(rf"{re.escape(source.module)} (v\S+)", text)
+    if found is None:
+        raise ProgramError(f"{source.folder}/go.mod does not require {source.module}")
+    return found[1]
+
+
+def _build(source: Source, version: str, folder: Path) -> None:
+    go = _go()
+    names = [name for name, other in _SOURCES.items() if other.folder == source.folder]
+    sys.stderr.write(
+        f"building {', '.join(names)} {version} with Go into {folder} (minutes, once) ...\n"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Built beside its place and then renamed, so that a broken build is never taken for a whole.
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        for name in names:
+            _compile(go, _SOURCES[name], version, Path(temporary, name))
+        for name in names:
+            Path(temporary, name).replace(folder / name)
+
+
+def _compile(go: str, source: Source, version: str, target: Path) -> None:
+    flags = "-s -w"
+    if source.version_variable:
+        flags += f" -X {source.version_variable}={version}"
+    command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(target), source.package]
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    with _progress(target.name):
+        done = subprocess.run(
+            command,
+            cwd=_MODULES / source.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        tail = "\n".join(done.stderr.strip().split("\n")[-10:])
+        raise ProgramError(f"Go could not build {target.name} {version}:\n{tail}")
+
+
+class _progress:  # noqa: N801 - reads as the word it is in a `with`
+    """Say once in a while that a build goes on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._done = threading.Event()
+        self._begun = time.monotonic()
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._say, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        sys.stderr.write(f"  {self._name}: {time.monotonic() - self._begun:.0f} s\n")
+
+    def _say(self) -> None:
+        while not self._done.wait(_SAY_EVERY_SECONDS):
+            sys.stderr.write(f"  {self._name}: {time.monotonic() - self._begun:.0f} s so far\n")
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    least = ".".join(map(str, _OLDEST_GO))
+    if go is None:
+        raise ProgramError(f"no go found; install Go {least} or newer, which builds Kubernetes")
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST_GO:
+        raise ProgramError(f"{go} is {said.strip() or 'mute'}; Go {least} or newer is needed")
+    return go

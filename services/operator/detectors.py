@@ -1,0 +1,164 @@
+"""What the pods themselves say of the rules they have, and which of them to poke.
+
+Pure: pods as the API gives them and answers of `/ruleset` come in. A kubelet may
+take a minute to refresh a mounted ConfigMap; an annotation on the pod makes it
+look at once (see docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Whose name is read by kubelet alone: any change of the pod makes it look at the mounts.
+POKE_ANNOTATION = "frauddetection.io/ruleset"
+# The port that the chart names so in the detector's pod.
+STATUS_PORT = "status"
+# A poke may overtake the ConfigMap on its way to kubelet. Poke again after so many seconds, and
+# then after twice as many each time, up to the minute after which kubelet looks by itself.
+POKE_AGAIN_SECONDS = 2.0
+POKE_AGAIN_LIMIT_SECONDS = 60.0
+
+
+class Detector(msgspec.Struct, frozen=True, kw_only=True):
+    """A detector's pod that runs: where it answers, and the last poke."""
+
+    pod: str
+    uid: str
+    url: str
+    poked: str
+
+
+class RuleOnPage(msgspec.Struct, frozen=True):
+    """What a detector says of one rule: the hash of the version in force, "" for none."""
+
+    name: str
+    hash: str = ""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A detector's `/ruleset`: the hash of what is in force, and its rules."""
+
+    hash: str
+    rules: tuple[RuleOnPage, ...]
+
+    def in_force(self) -> dict[str, str]:
+        """The hashes of the rules in force, by name."""
+        return {rule.name: rule.hash for rule in self.rules if rule.hash}
+
+
+# A page, or in words why there is none.
+Answer = Page | str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How one detector stands, for people: `state` is Current, Stale, Silent or OtherSettings."""
+
+    pod: str
+    state: str
+    hash: str
+    missing: tuple[str, ...]
+    message: str
+
+
+class Poked(msgspec.Struct, frozen=True):
+    """The last poke of a pod: for which ruleset, when (monotonic seconds), and how many so far."""
+
+    hash: str
+    at: float
+    times: int
+
+
+def detectors(pods: Iterable[Mapping[str, Any]]) -> list[Detector]:
+    """Pick the pods that run and are to stay, in the order of their names."""
+    running = [
+        pod
+        for pod in pods
+        if pod.get("status", {}).get("phase") == "Running"
+        and pod["status"].get("podIP")
+        and not pod["metadata"].get("deletionTimestamp")
+    ]
+    found = (_detector(pod) for pod in running)
+    return sorted((d for d in found if d is not None), key=lambda d: d.pod)
+
+
+def _detector(pod: Mapping[str, Any]) -> Detector | None:
+    ports = [
+        port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports") or ()
+        if port.get("name") == STATUS_PORT
+    ]
+    if not ports:
+        return None
+    address = pod["status"]["podIP"]
+    host = f"[{address}]" if ":" in address else address
+    return Detector(
+        pod=pod["metadata"]["name"],
+        uid=pod["metadata"]["uid"],
+        url=f"http://{host}:{ports[0]}/ruleset",
+        poked=(pod["metadata"].get("annotations") or {}).get(POKE_ANNOTATION, ""),
+    )
+
+
+def read_page(body: bytes) -> Answer:
+    """Read what a detector answered."""
+    try:
+        return msgspec.json.decode(body, type=Page)
+    except msgspec.MsgspecError as error:
+        return f"its /ruleset is none: {error}"
+
+
+def report(detector: Detector, answer: Answer, rules: Mapping[str, str], ruleset: str) -> Report:
+    """Compare what a detector has with what it should have.
+
+    Args:
+        detector: which one.
+        answer: its page, or why there is none.
+        rules: the hash of each rule that should be in force, by name.
+        ruleset: the hash of all of them with the operator's schema and threshold.
+
+    """
+    if isinstance(answer, str):
+        return Report(
+            pod=detector.pod, state="Silent", hash="", missing=tuple(sorted(rules)), message=answer
+        )
+    has = answer.in_force()
+    missing = tuple(sorted(name for name in rules if has.get(name) != rules[name]))
+    extra = sorted(has.keys() - rules.keys())
+    state, message = "Current", ""
+    if missing or extra:
+        state, message = "Stale", "it still has an older ruleset"
+    elif answer.hash != ruleset:
+        state = "OtherSettings"
+        message = "its SCORE_THRESHOLD or schema is not the operator's"
+    return Report(pod=detector.pod, state=state, hash=answer.hash, missing=missing, message=message)
+
+
+def pokes(
+    stale: Iterable[Detector], ruleset: str, before: Mapping[str, Poked], now: float
+) -> dict[str, Poked]:
+    """Say which pods to poke now, by uid.
+
+    A pod is poked once for a ruleset, and again, more and more seldom, while it
+    does not take it up.
+    """
+    due = {}
+    for detector in stale:
+        last = before.get(detector.uid)
+        if last is None or last.hash != ruleset:
+            due[detector.uid] = Poked(ruleset, now, 1)
+        elif now - last.at >= min(
+            POKE_AGAIN_SECONDS * 2 ** (last.times - 1), POKE_AGAIN_LIMIT_SECONDS
+        ):
+            due[detector.uid] = Poked(ruleset, now, last.times + 1)
+    return due
+
+
+def poke_value(poked: Poked) -> str:
+    """Give the annotation's value: another for each poke, or it would change nothing."""
+    return poked.hash if poked.times == 1 else f"{poked.hash}.{poked.times}"

@@ -1,0 +1,216 @@
+"""Which version of each rule decides: the newest when it is good, else the last that was.
+
+Pure: FraudRules come in as the API gives them, a standing for each and the
+document for the detectors go out. The last good versions live in that document,
+so that an operator that starts again reads them from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.rules import CompiledRule, Compiler, Problem, RuleError, read_object
+from services.rules.model import API_VERSION, FraudRule
+from services.rules.ruleset import content_hash, rule_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# A ConfigMap takes 1 MiB of data; the rest is for its own fields.
+MAX_DOCUMENT_BYTES = 1_000_000
+LIST_KIND = "FraudRuleList"
+_TOO_LARGE = "RulesetTooLarge"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How one FraudRule stands.
+
+    `generation` is the object's. `rule` is the version that decides, None where there never was a
+    good one; `problems` say why it is not the newest, and `reason` is their condition's.
+    """
+
+    name: str
+    generation: int
+    rule: FraudRule | None
+    reason: str
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Rulebook:
+    """Holds the last good version of every rule.
+
+    Args:
+        compiler: checks rules against the transaction's schema.
+        threshold: the detectors' score threshold; part of the ruleset's hash.
+        limit: how many bytes the document may have.
+
+    """
+
+    def __init__(self, compiler: Compiler, threshold: int, limit: int = MAX_DOCUMENT_BYTES) -> None:
+        self._compiler = compiler
+        self._threshold = threshold
+        self._limit = limit
+        self._good: dict[str, FraudRule] = {}
+        self._checked: dict[str, tuple[bytes, CompiledRule | tuple[Problem, ...]]] = {}
+
+    @property
+    def hash(self) -> str:
+        """The ruleset's name, the same that a detector gives it."""
+        return content_hash(self._good.values(), self._compiler.schema, self._threshold)
+
+    @property
+    def rule_hashes(self) -> dict[str, str]:
+        """The hash of each version that decides, by its rule's name."""
+        return {name: rule_hash(rule) for name, rule in self._good.items()}
+
+    def restore(self, document: str) -> None:
+        """Take the last good versions from a document of an earlier operator.
+
+        One that someone else wrote or edited is not trusted.
+        """
+        try:
+            read = msgspec.json.decode(document, type=_Document)
+            rules = [read_object(item, "ruleset.json").rule for item in read.items]
+        except msgspec.MsgspecError:
+            return
+        known = {rule.name: rule for rule in rules if rule is not None}
+        if len(known) == len(rules) and read.metadata.checksum == _checksum(known):
+            self._good = known
+
+    def update(self, objects: Iterable[dict[str, Any]]) -> list[Standing]:
+        """Take the FraudRules that there are now; what is not among them is gone."""
+        standings = [self._judge(value) for value in objects]
+        names = {standing.name for standing in standings}
+        self._checked = {name: c for name, c in self._checked.items() if name in names}
+        standings = self._fit(standings)
+        self._good = {s.name: _bare(s.rule) for s in standings if s.rule is not None}
+        return standings
+
+    def document(self) -> str:
+        """Render the rules that decide as a JSON list of FraudRules, as detectors read it."""
+        document = _Document(
+            api_version=API_VERSION,
+            kind=LIST_KIND,
+            metadata=_Metadata(hash=self.hash, checksum=_checksum(self._good)),
+            items=[_item(rule) for _, rule in sorted(self._good.items())],
+        )
+        return msgspec.json.encode(document).decode()
+
+    def _judge(self, value: dict[str, Any]) -> Standing:
+        manifest = read_object(value, "fraudrule")
+        rule, problems = manifest.rule, manifest.problems
+        warnings: tuple[str, ...] = ()
+        if rule is not None:
+            checked = self._check(rule)
+            if isinstance(checked, tuple):
+                problems = checked
+            else:
+                warnings = checked.warnings
+        return Standing(
+            name=value["metadata"]["name"],
+            generation=value["metadata"]["generation"],
+            rule=self._good.get(value["metadata"]["name"]) if problems else rule,
+            reason=reason_of(problems, rule),
+            problems=problems,
+            warnings=warnings,
+        )
+
+    def _check(self, rule: FraudRule) -> CompiledRule | tuple[Problem, ...]:
+        """Compile a rule, unless the same was compiled before."""
+        text = msgspec.json.encode(rule)
+        before = self._checked.get(rule.name)
+        if before is not None and before[0] == text:
+            return before[1]
+        checked: CompiledRule | tuple[Problem, ...]
+        try:
+            checked = self._compiler.compile(rule)
+        except RuleError as error:
+            checked = error.problems
+        self._checked[rule.name] = text, checked
+        return checked
+
+    def _fit(self, standings: list[Standing]) -> list[Standing]:
+        """Refuse the changes that would make the document larger than it may be.
+
+        What decides already stays. Then the changes are taken for which there is
+        room: those that shrink it first, then in the order of names.
+        """
+        wanted = {s.name: size(s.rule) for s in standings if s.rule is not None}
+        if sum(wanted.values()) <= self._limit:
+            return standings
+        held = {name: size(rule) for name, rule in self._good.items() if name in wanted}
+        total = sum(held.values())
+        refused = set()
+        for grows, name in sorted((n - held.get(name, 0), name) for name, n in wanted.items()):
+            if grows > 0 and total + grows > self._limit:
+                refused.add(name)
+            else:
+                total += grows
+        problem = _too_large(sum(wanted.values()), self._limit)
+        return [self._refuse(s, problem) if s.name in refused else s for s in standings]
+
+    def _refuse(self, standing: Standing, problem: Problem) -> Standing:
+        return msgspec.structs.replace(
+            standing,
+            rule=self._good.get(standing.name),
+            reason=_TOO_LARGE,
+            problems=(problem,),
+        )
+
+
+class _Metadata(msgspec.Struct):
+    hash: str
+    checksum: str
+
+
+class _Document(msgspec.Struct, rename="camel"):
+    api_version: str
+    kind: str
+    metadata: _Metadata
+    items: list[dict[str, Any]]
+
+
+def reason_of(problems: tuple[Problem, ...], rule: FraudRule | None) -> str:
+    """Give the reason of the condition Ready, one word for machines."""
+    if not problems:
+        assert rule is not None  # noqa: S101 - without a rule there is a problem
+        return "Disabled" if rule.spec.mode == "Disabled" else "Accepted"
+    fields = {problem.field for problem in problems}
+    if any(field.startswith("spec.expression") for field in fields):
+        return "InvalidExpression"
+    if any(field.startswith("spec.examples") for field in fields) and rule is not None:
+        return "ExampleFailed"
+    return "InvalidSpec"
+
+
+def size(rule: FraudRule) -> int:
+    """Say how many bytes a rule takes in the document, its comma included."""
+    return len(msgspec.json.encode(_item(_bare(rule)))) + 1
+
+
+def _bare(rule: FraudRule) -> FraudRule:
+    """Leave the examples out: they have proven the rule, and detectors need no proof."""
+    return msgspec.structs.replace(rule, spec=msgspec.structs.replace(rule.spec, examples=()))
+
+
+def _item(rule: FraudRule) -> dict[str, Any]:
+    item: dict[str, Any] = msgspec.to_builtins(rule)
+    item["spec"] = {name: value for name, value in item["spec"].items() if value not in ("", ())}
+    item["spec"].pop("examples", None)
+    return item
+
+
+def _checksum(rules: Mapping[str, FraudRule]) -> str:
+    """Name rules by their content alone, whatever the schema and the settings are."""
+    return content_hash(rules.values(), None, 0)
+
+
+def _too_large(found: int, limit: int) -> Problem:
+    return Problem(
+        field="",
+        message=f"with this version all rules together take {found} bytes, and {limit} is the most",
+        mend="shorten or remove rules; examples do not count",
+    )

@@ -1,0 +1,50 @@
+"""A real API server for the tests that need one, and namespaces of their own."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.local_kubernetes import ControlPlane, ControlPlaneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAMESPACES = itertools.count(1)
+
+
+class ApiServer(ControlPlane):
+    """The control plane, with what tests ask of kubectl."""
+
+    def kubectl_fails(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl, which has to fail, and give what it said."""
+        with pytest.raises(ControlPlaneError) as caught:
+            self.kubectl(*arguments, stdin=stdin)
+        return str(caught.value)
+
+    def install(self) -> None:
+        """Install the CRD, and wait until it is served."""
+        self.kubectl("apply", "--server-side", "-f", "k8s/crds")
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+    def new_namespace(self) -> str:
+        """Make a namespace that nothing else uses."""
+        name = f"test-{next(_NAMESPACES)}"
+        self.kubectl("create", "namespace", name)
+        return name
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ApiServer]:
+    """One API server for all tests, with the CRD."""
+    with ApiServer() as server:
+        server.install()
+        yield server
+
+
+@pytest.fixture
+def namespace(api_server: ApiServer) -> str:
+    """A namespace of the test's own."""
+    return api_server.new_namespace()

@@ -1,0 +1,116 @@
+"""From `kubectl apply` to every detector: real API server, operator, broker and detectors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.operator.system import Operated, rule
+from tests.streaming import produce, until, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from services.local_kafka import Broker
+    from tests.kubernetes_fixtures import ApiServer
+    from tests.streaming import Topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]
+
+
+@pytest.fixture
+def operated(
+    api_server: ApiServer, broker: Broker, topics: Topics, tmp_path: Path
+) -> Iterator[Operated]:
+    """An operator and two detectors."""
+    with Operated(api_server, tmp_path) as system:
+        system.add_detector("detector-a", broker, topics)
+        system.add_detector("detector-b", broker, topics)
+        yield system
+
+
+def pages(system: Operated) -> list[dict[str, Any]]:
+    return [json.loads(d.get("/ruleset")[1]) for d in system.detectors.values()]
+
+
+def generations(system: Operated, name: str) -> list[int]:
+    """The generation of a rule that each detector has; 0 for none."""
+    return [
+        next((r["generation"] for r in page["rules"] if r["name"] == name), 0)
+        for page in pages(system)
+    ]
+
+
+def test_a_rule_is_applied_when_every_detector_confirms_it(operated: Operated) -> None:
+    operated.apply(rule())
+    message = operated.until_condition("high-amount", "Applied", "True")
+    assert message == "generation 1 is in force on 2 of 2 detectors"
+    assert operated.get("high-amount")["status"]["applied"] == "2/2"
+    assert generations(operated, "high-amount") == [1, 1]
+    assert [report["state"] for report in operated.reports()["detectors"]] == ["Current"] * 2
+
+
+def test_an_edit_changes_verdicts_and_a_delete_ends_them(
+    operated: Operated, broker: Broker, topics: Topics
+) -> None:
+    payment = b'{"source":"a","target":"b","amount":500.0,"currency":"USD"}'
+    operated.apply(rule(limit=900.0))
+    operated.until_condition("high-amount", "Applied", "True")
+    produce(broker, topics.transactions, [(b"a", payment)])
+    wait_for(broker, [topics.legit], 1)
+    operated.apply(rule(limit=100.0))
+    operated.until_condition("high-amount", "Applied", "True")
+    produce(broker, topics.transactions, [(b"a", payment)])
+    wait_for(broker, [topics.fraud], 1)
+    operated.kubectl("delete", "fraudrule", "high-amount")
+    until(lambda: generations(operated, "high-amount") == [0, 0], "gone from every detector")
+    produce(broker, topics.transactions, [(b"a", payment)])
+    wait_for(broker, [topics.legit], 2)
+
+
+def test_a_bad_edit_leaves_the_last_good_version_in_force_and_mending_it_recovers(
+    operated: Operated,
+) -> None:
+    operated.apply(rule())
+    operated.until_condition("high-amount", "Applied", "True")
+    bad = rule()
+    bad["spec"]["expression"] = "transaction.amount >= 900"
+    operated.apply(bad)
+    message = operated.until_condition("high-amount", "Ready", "False", "InvalidExpression")
+    assert "write 900.0" in message
+    assert "generation 1 decides until this is mended" in message
+    assert operated.get("high-amount")["status"]["activeGeneration"] == 1
+    assert generations(operated, "high-amount") == [1, 1]
+    operated.apply(rule(limit=800.0))
+    operated.until_condition("high-amount", "Ready", "True", "Accepted")
+    operated.until_condition("high-amount", "Applied", "True")
+    assert generations(operated, "high-amount") == [3, 3]
+
+
+def test_a_detector_that_comes_later_is_counted_and_one_that_goes_is_not(
+    operated: Operated, broker: Broker, topics: Topics
+) -> None:
+    operated.apply(rule())
+    operated.until_condition("high-amount", "Applied", "True")
+    operated.add_detector("detector-c", broker, topics)
+    until(lambda: operated.get("high-amount")["status"]["applied"] == "3/3", "three of three")
+    operated.detectors["detector-c"].kill()
+    until(lambda: operated.get("high-amount")["status"]["applied"] == "2/3", "two of three")
+    assert [r["state"] for r in operated.reports()["detectors"]] == ["Current"] * 2 + ["Silent"]
+    operated.pods.delete("detector-c")
+    until(lambda: operated.get("high-amount")["status"]["applied"] == "2/2", "two of two")
+
+
+def test_a_detector_with_another_threshold_is_told_of(
+    operated: Operated, broker: Broker, topics: Topics
+) -> None:
+    operated.apply(rule())
+    operated.add_detector("detector-c", broker, topics, SCORE_THRESHOLD="50")
+    until(
+        lambda: [r["state"] for r in operated.reports()["detectors"]][2:] == ["OtherSettings"],
+        "its settings differ",
+    )
+    operated.until_condition("high-amount", "Applied", "True")
