@@ -78,21 +78,27 @@ class Authority:
         hosts: Iterable[str] = (),
         organizations: Iterable[str] = (),
     ) -> KeyPair:
-        """Sign a new certificate, good for servers and for clients.
+        """Sign a new certificate: a server's where it speaks for hosts, else a client's.
 
         Args:
-            name: the common name; to Kubernetes, the user.
+            name: the common name, of 64 characters at most; to Kubernetes, the user.
             lifetime: how long it is valid.
             hosts: DNS names and IP addresses that it speaks for.
             organizations: to Kubernetes, the user's groups.
 
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _builder(
-            _subject(name, organizations), self._certificate.subject, key.public_key(), lifetime
-        ).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        if names := [_host(host) for host in hosts]:
+        names = [_host(host) for host in hosts]
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = (
+            _builder(
+                _subject(name, organizations), self._certificate.subject, key.public_key(), lifetime
+            )
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(issuer, critical=False)
+        )
+        if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return _pair(builder.sign(self._key, hashes.SHA256()), key)
 
@@ -117,6 +123,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

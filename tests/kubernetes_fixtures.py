@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from services.local_kubernetes import ControlPlane, ControlPlaneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _NAMESPACES = itertools.count(1)
 
@@ -28,6 +30,24 @@ class ApiServer(ControlPlane):
         """Install the CRD, and wait until it is served."""
         self.kubectl("apply", "--server-side", "-f", "k8s/crds")
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+    def account(self, namespace: str, name: str) -> Path:
+        """Give the kubeconfig of a service account, which is created where it is not there."""
+        account = f"apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}}}\n"
+        self.kubectl("-n", namespace, "apply", "-f", "-", stdin=account)
+        token = self.kubectl("-n", namespace, "create", "token", name, "--duration=2h").strip()
+        return self.write_kubeconfig(f"{name}-{namespace}", {"token": token}, namespace)
+
+    def audit(self, user: str = "", namespace: str = "") -> list[dict[str, Any]]:
+        """What the audit log has of a user, or of a namespace."""
+        lines = self.audit_log.read_text(encoding="utf-8").split("\n")
+        events = [json.loads(line) for line in lines if user in line and namespace in line and line]
+        return [
+            event
+            for event in events
+            if user in event["user"]["username"]
+            and namespace in {"", event.get("objectRef", {}).get("namespace")}
+        ]
 
     def new_namespace(self) -> str:
         """Make a namespace that nothing else uses."""

@@ -83,6 +83,7 @@ class Service:
     def start(self, module: str = "") -> None:
         """Start, as a new process."""
         bare = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG"}}
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module or f"services.{self.name}"],
@@ -92,6 +93,10 @@ class Service:
                 stderr=log,
                 preexec_fn=die_with_parent,
             )
+
+    def add_environment(self, **settings: str) -> None:
+        """Set more settings, for the next start."""
+        self._environment = self._environment | settings
 
     def kill(self) -> None:
         """End it as a crash does: kill -9."""
@@ -109,6 +114,12 @@ class Service:
         """Wait until it ends by itself, and return its exit code."""
         assert self._process is not None
         return self._process.wait(WAIT_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from services.cli.check import check_rules
+from services.cli.standing import get_rules
 from services.cli.tail import tail
 from services.detector.settings import DetectorSettings
 from services.settings import SettingError, load
@@ -23,6 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code is 0 when all is well, 1 for findings, 2 for a mistake."""
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.command == "rules" and arguments.verb == "get":
+            return get_rules(
+                arguments.names, arguments.namespace, arguments.config_map, arguments.output
+            )
         if arguments.command == "rules":
             return check_rules(arguments.paths, arguments.schema, arguments.output)
         settings = load(DetectorSettings, os.environ)
@@ -46,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fraud", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    rules = commands.add_parser("rules", help="check FraudRules")
+    rules = commands.add_parser("rules", help="check FraudRules, or see how they stand")
     verbs = rules.add_subparsers(dest="verb", required=True, metavar="VERB")
     check = verbs.add_parser(
         "check", help="type-check rules and run their examples; exit 1 when one cannot go live"
@@ -54,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
     check.add_argument("--schema", type=Path, help="the transaction's schema; built in by default")
     _add_output(check)
+
+    get = verbs.add_parser(
+        "get", help="show how rules stand in a cluster, and which detectors have them"
+    )
+    get.add_argument("names", nargs="*", metavar="RULE", help="a rule's name; all by default")
+    get.add_argument("-n", "--namespace", default="", help="the kubeconfig's by default")
+    get.add_argument(
+        "--config-map",
+        default="fraud-detection-detectors",
+        help="where the operator tells of the detectors (its DETECTORS_CONFIG_MAP)",
+    )
+    _add_output(get)
 
     follow = commands.add_parser("tail", help="show a topic's records as they come, in words")
     follow.add_argument("stream", choices=["legit", "fraud", "dead-letters"])

@@ -81,14 +81,13 @@ class RulesetSource:
     def page(self) -> bytes:
         """The `/ruleset` page: what is in force, and each rule's state and matches.
 
-        A rule's `hash` is that of its version in force, "" where none is.
+        `inForce` has the hash of each rule that the stream uses now; `rules` tells of
+        the newest that was read.
         """
         matches = _matches()
-        hashes = {compiled.rule.name: rule_hash(compiled.rule) for compiled in self._taken.rules}
         rules = [
             {
                 **msgspec.to_builtins(state),
-                "hash": hashes.get(state.name, ""),
                 "matches": matches[state.name],
             }
             for state in self.states
@@ -96,6 +95,7 @@ class RulesetSource:
         return msgspec.json.encode(
             {
                 "hash": self._taken.hash,
+                "inForce": {c.rule.name: rule_hash(c.rule) for c in self._taken.rules},
                 "pending": self.current.hash if self.current is not self._taken else None,
                 "loadedAt": self._taken_at,
                 "threshold": self._taken.threshold,

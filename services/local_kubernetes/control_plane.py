@@ -27,13 +27,14 @@ STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
 _LIFETIME = timedelta(days=7)
 
-# Who wrote what, and nothing of its content.
+# Who wrote what, and what service accounts read; nothing of its content.
 _AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: Metadata, verbs: [create, update, patch, delete, deletecollection]}
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
 - {level: None}
 """
 
@@ -55,7 +56,9 @@ class ControlPlane:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._authority = Authority.new("kubernetes", _LIFETIME)
         self._write_keys()
-        self.kubeconfig = self.write_kubeconfig("admin", self._user("admin", "system:masters"))
+        self.admin = self._user("admin", "system:masters")
+        """The administrator's credentials, as a kubeconfig has them."""
+        self.kubeconfig = self.write_kubeconfig("admin", self.admin)
 
     @property
     def url(self) -> str:
@@ -64,7 +67,7 @@ class ControlPlane:
 
     @property
     def audit_log(self) -> Path:
-        """A JSON line for every write: user, verb, object, status."""
+        """A JSON line for every write, and every read of a service account: user, verb, object."""
         return self.folder / "audit.log"
 
     def __enter__(self) -> Self:

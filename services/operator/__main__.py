@@ -38,6 +38,7 @@ def main() -> int:
         configure_logs("operator", settings.log_level)
         for chatty in ("httpx2", "kopf.objects"):  # a line for each request, and for each event
             logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger("kopf.objects").addFilter(_is_ours)
         asyncio.run(_run(settings))
     except (SettingError, SchemaError) as error:
         sys.stderr.write(f"operator: {error}\n")
@@ -82,6 +83,11 @@ async def _run(settings: OperatorSettings) -> None:
     finally:
         await cluster.close()
         status.stop()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record of kopf's is about us: a rule that was refused is its author's affair."""
+    return not (record.exc_info and isinstance(record.exc_info[1], kopf.AdmissionError))
 
 
 def _labels(selector: str) -> dict[str, str]:

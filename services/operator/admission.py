@@ -5,6 +5,7 @@ Pure: an object and what it was before come in, the problems go out.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from services.rules import CompiledRule, Compiler, RuleError, read_object
@@ -23,7 +24,7 @@ def review(
         what it was: a rule that is bad already can still be labelled, or deleted.
 
     """
-    if old and old.get("spec") == new.get("spec"):
+    if old and _text(old) == _text(new):
         return None
     manifest = read_object(new, "fraudrule")
     if manifest.rule is None:
@@ -32,3 +33,8 @@ def review(
         return compiler.compile(manifest.rule)
     except RuleError as error:
         return str(error)
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    """What a rule says, as text: to Python 1 equals true."""
+    return json.dumps(value.get("spec"), sort_keys=True)

@@ -65,12 +65,13 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Condition]
     for condition in after["conditions"]:
         last = old.get(condition["type"], {})
         edited = last.get("observedGeneration") != condition["observedGeneration"]
+        arrived = before.get("activeGeneration") != after.get("activeGeneration")
         changed = any(last.get(k) != condition[k] for k in ("status", "reason"))
         told = Condition(*(condition[k] for k in Condition._fields))
         if condition["type"] == "Ready":
             if changed or edited or last.get("message") != condition["message"]:
                 found.append(told)
-        elif condition["status"] == "True" and (changed or edited):
+        elif condition["status"] == "True" and (changed or arrived):
             found.append(told)
     return found
 
@@ -80,13 +81,14 @@ def _ready(standing: Standing) -> Condition:
     if not standing.problems:
         said = "is good, and off" if standing.reason == "Disabled" else "decides"
         return Condition("Ready", "True", standing.reason, f"generation {active} {said}")
-    lines = [problem.text() for problem in standing.problems]
-    lines.append(
+    problems = "\n".join(problem.text() for problem in standing.problems)
+    instead = (
         f"generation {active} decides until this is mended"
         if active
         else "nothing decides in its place: no version of it was good yet"
     )
-    return Condition("Ready", "False", standing.reason, "\n".join(lines)[:_MAX_MESSAGE])
+    room = _MAX_MESSAGE - len(instead) - 1
+    return Condition("Ready", "False", standing.reason, f"{problems[:room]}\n{instead}")
 
 
 def _applied(standing: Standing, applied: int, detectors: int) -> Condition:

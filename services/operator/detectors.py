@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 POKE_ANNOTATION = "frauddetection.io/ruleset"
 # The port that the chart names so in the detector's pod.
 STATUS_PORT = "status"
-# A poke may overtake the ConfigMap on its way to kubelet. Poke again after so many seconds, and
-# then after twice as many each time, up to the minute after which kubelet looks by itself.
-POKE_AGAIN_SECONDS = 2.0
-POKE_AGAIN_LIMIT_SECONDS = 60.0
+# A poke may overtake the ConfigMap on its way to kubelet. Poke again after so many seconds, more
+# and more seldom; after a minute kubelet looks by itself.
+POKE_AGAIN_SECONDS = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,22 +32,11 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
     poked: str
 
 
-class RuleOnPage(msgspec.Struct, frozen=True):
-    """What a detector says of one rule: the hash of the version in force, "" for none."""
-
-    name: str
-    hash: str = ""
-
-
-class Page(msgspec.Struct, frozen=True):
-    """A detector's `/ruleset`: the hash of what is in force, and its rules."""
+class Page(msgspec.Struct, frozen=True, rename="camel"):
+    """A detector's `/ruleset`: the hash of what is in force, and that of each rule in it."""
 
     hash: str
-    rules: tuple[RuleOnPage, ...]
-
-    def in_force(self) -> dict[str, str]:
-        """The hashes of the rules in force, by name."""
-        return {rule.name: rule.hash for rule in self.rules if rule.hash}
+    in_force: dict[str, str]
 
 
 # A page, or in words why there is none.
@@ -109,7 +97,7 @@ def read_page(body: bytes) -> Answer:
     """Read what a detector answered."""
     try:
         return msgspec.json.decode(body, type=Page)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         return f"its /ruleset is none: {error}"
 
 
@@ -127,7 +115,7 @@ def report(detector: Detector, answer: Answer, rules: Mapping[str, str], ruleset
         return Report(
             pod=detector.pod, state="Silent", hash="", missing=tuple(sorted(rules)), message=answer
         )
-    has = answer.in_force()
+    has = answer.in_force
     missing = tuple(sorted(name for name in rules if has.get(name) != rules[name]))
     extra = sorted(has.keys() - rules.keys())
     state, message = "Current", ""
@@ -151,12 +139,19 @@ def pokes(
     for detector in stale:
         last = before.get(detector.uid)
         if last is None or last.hash != ruleset:
-            due[detector.uid] = Poked(ruleset, now, 1)
-        elif now - last.at >= min(
-            POKE_AGAIN_SECONDS * 2 ** (last.times - 1), POKE_AGAIN_LIMIT_SECONDS
-        ):
+            # After a restart of the operator the pod may have been poked for this ruleset before.
+            due[detector.uid] = Poked(ruleset, now, _times(detector.poked, ruleset) + 1)
+        elif now - last.at >= POKE_AGAIN_SECONDS[min(last.times, len(POKE_AGAIN_SECONDS)) - 1]:
             due[detector.uid] = Poked(ruleset, now, last.times + 1)
     return due
+
+
+def _times(value: str, ruleset: str) -> int:
+    """Read back from a pod's annotation how often it was poked for a ruleset."""
+    name, _, times = value.partition(".")
+    if name != ruleset:
+        return 0
+    return int(times) if times.isdecimal() else 1
 
 
 def poke_value(poked: Poked) -> str:

@@ -25,6 +25,7 @@ from services.rules.model import (
     API_VERSION,
     KIND,
     MAX_REASON_CODE_LENGTH,
+    MAX_TEXT_LENGTH,
     Example,
     FraudRule,
     Spec,
@@ -132,7 +133,7 @@ class Validation(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 VALIDATIONS = (
     Validation(
         node="spec",
-        rule=f"self.action != 'Allow' || self.score == {DEFAULT_SCORE}",
+        rule=f"!has(self.action) || self.action != 'Allow' || self.score == {DEFAULT_SCORE}",
         message=SCORE_OF_ALLOW,
         field_path=".score",
     ),
@@ -146,6 +147,15 @@ VALIDATIONS = (
     ),
 )
 
+# Any value, but nothing nested: a schema has no type for that, and what is empty holds nothing.
+_PLAIN_VALUE = {
+    "description": "A plain value: a text, a number, true, false or null.",
+    "maxLength": MAX_TEXT_LENGTH,
+    "maxItems": 0,
+    "maxProperties": 0,
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+
 # Lists whose entries are told apart by a field.
 _LIST_KEYS = {"spec.examples": "name", "status.conditions": "type"}
 
@@ -156,7 +166,7 @@ _KEYWORDS = (
     *("minimum", "maximum", "maxItems", "maxProperties", "default", "required"),
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
     *("x-kubernetes-map-type", "x-kubernetes-preserve-unknown-fields"),
-    *("x-kubernetes-validations", "properties", "items"),
+    *("x-kubernetes-validations", "properties", "additionalProperties", "items"),
 )
 # A structural schema prunes what it does not know; titles say nothing that a path does not.
 _LEFT_OUT = ("title", "additionalProperties")
@@ -243,8 +253,8 @@ def _node(raw: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[s
         node |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
         node["description"] += f" Each has a {key} of its own."
     if node["type"] == "object" and "properties" not in node:
-        # Someone's data: kept as it is, and owned as a whole.
-        node |= {"x-kubernetes-preserve-unknown-fields": True, "x-kubernetes-map-type": "atomic"}
+        # Someone's data: plain values, kept as they are, and owned as a whole.
+        node |= {"additionalProperties": _PLAIN_VALUE, "x-kubernetes-map-type": "atomic"}
     if rules := [v.published() for v in VALIDATIONS if v.node == path]:
         node["x-kubernetes-validations"] = rules
     return dict(sorted(node.items(), key=lambda item: _KEYWORDS.index(item[0])))

@@ -7,11 +7,13 @@ so that an operator that starts again reads them from there.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from services.rules import CompiledRule, Compiler, Problem, RuleError, read_object
+from services.rules.manifests import LIST_KIND
 from services.rules.model import API_VERSION, FraudRule
 from services.rules.ruleset import content_hash, rule_hash
 
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 # A ConfigMap takes 1 MiB of data; the rest is for its own fields.
 MAX_DOCUMENT_BYTES = 1_000_000
-LIST_KIND = "FraudRuleList"
 _TOO_LARGE = "RulesetTooLarge"
+# The fields that `services.rules.consistency` complains of.
+_FITS_TOGETHER = re.compile(r"spec\.(score|reasonCode|examples\[\d+\]\.name)")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,20 +72,28 @@ class Rulebook:
     def restore(self, document: str) -> None:
         """Take the last good versions from a document of an earlier operator.
 
-        One that someone else wrote or edited is not trusted.
+        One that was edited, by accident or halfway, is not trusted; nor is a rule
+        that means nothing under the schema that is in use now.
         """
         try:
             read = msgspec.json.decode(document, type=_Document)
             rules = [read_object(item, "ruleset.json").rule for item in read.items]
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return
         known = {rule.name: rule for rule in rules if rule is not None}
         if len(known) == len(rules) and read.metadata.checksum == _checksum(known):
-            self._good = known
+            self._good = {name: rule for name, rule in known.items() if self._compiles(rule)}
+
+    def _compiles(self, rule: FraudRule) -> bool:
+        try:
+            self._compiler.compile(rule)
+        except RuleError:
+            return False
+        return True
 
     def update(self, objects: Iterable[dict[str, Any]]) -> list[Standing]:
         """Take the FraudRules that there are now; what is not among them is gone."""
-        standings = [self._judge(value) for value in objects]
+        standings = [self._judge_alone(value) for value in objects]
         names = {standing.name for standing in standings}
         self._checked = {name: c for name, c in self._checked.items() if name in names}
         standings = self._fit(standings)
@@ -98,6 +109,19 @@ class Rulebook:
             items=[_item(rule) for _, rule in sorted(self._good.items())],
         )
         return msgspec.json.encode(document).decode()
+
+    def _judge_alone(self, value: dict[str, Any]) -> Standing:
+        """Judge a rule so that, whatever it holds, the others are judged too."""
+        try:
+            return self._judge(value)
+        except Exception as error:  # noqa: BLE001 - one rule must not stop all
+            return Standing(
+                name=value["metadata"]["name"],
+                generation=value["metadata"]["generation"],
+                rule=self._good.get(value["metadata"]["name"]),
+                reason="InvalidSpec",
+                problems=(Problem(field="spec", message=f"cannot be judged: {error!r}"),),
+            )
 
     def _judge(self, value: dict[str, Any]) -> Standing:
         manifest = read_object(value, "fraudrule")
@@ -136,7 +160,7 @@ class Rulebook:
         """Refuse the changes that would make the document larger than it may be.
 
         What decides already stays. Then the changes are taken for which there is
-        room: those that shrink it first, then in the order of names.
+        room: those that shrink it, then the others from the smallest growth on.
         """
         wanted = {s.name: size(s.rule) for s in standings if s.rule is not None}
         if sum(wanted.values()) <= self._limit:
@@ -149,15 +173,15 @@ class Rulebook:
                 refused.add(name)
             else:
                 total += grows
-        problem = _too_large(sum(wanted.values()), self._limit)
-        return [self._refuse(s, problem) if s.name in refused else s for s in standings]
+        return [self._refuse(s) if s.name in refused else s for s in standings]
 
-    def _refuse(self, standing: Standing, problem: Problem) -> Standing:
+    def _refuse(self, standing: Standing) -> Standing:
+        assert standing.rule is not None  # noqa: S101 - it was too large
         return msgspec.structs.replace(
             standing,
             rule=self._good.get(standing.name),
             reason=_TOO_LARGE,
-            problems=(problem,),
+            problems=(_too_large(size(standing.rule), self._limit),),
         )
 
 
@@ -179,11 +203,11 @@ def reason_of(problems: tuple[Problem, ...], rule: FraudRule | None) -> str:
         assert rule is not None  # noqa: S101 - without a rule there is a problem
         return "Disabled" if rule.spec.mode == "Disabled" else "Accepted"
     fields = {problem.field for problem in problems}
+    if any(map(_FITS_TOGETHER.fullmatch, fields)):
+        return "InvalidSpec"
     if any(field.startswith("spec.expression") for field in fields):
         return "InvalidExpression"
-    if any(field.startswith("spec.examples") for field in fields) and rule is not None:
-        return "ExampleFailed"
-    return "InvalidSpec"
+    return "ExampleFailed" if rule is not None else "InvalidSpec"
 
 
 def size(rule: FraudRule) -> int:
@@ -211,6 +235,7 @@ def _checksum(rules: Mapping[str, FraudRule]) -> str:
 def _too_large(found: int, limit: int) -> Problem:
     return Problem(
         field="",
-        message=f"with this version all rules together take {found} bytes, and {limit} is the most",
+        message=f"this version takes {found} bytes, and there is no room for it: "
+        f"all rules together may take {limit}",
         mend="shorten or remove rules; examples do not count",
     )

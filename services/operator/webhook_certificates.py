@@ -76,7 +76,7 @@ class OwnCertificates:
             log.info("webhook configured", configuration=self._configuration)
 
     def _renew(self) -> None:
-        pair = self._authority.issue(self._host, LIFETIME, hosts=[self._host])
+        pair = self._authority.issue("fraud-detection-webhook", LIFETIME, hosts=[self._host])
         new = self.file.with_suffix(".new")
         new.touch(mode=0o600)
         new.write_bytes(pair.certificate + pair.key)

@@ -46,6 +46,8 @@ _MESSAGE = "frauddetection.Transaction"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 # cel-cpp's format: ERROR: <input>:LINE:COLUMN: MESSAGE, then two lines of excerpt.
+# What comes after the first few is what they led to.
+_MOST_PROBLEMS = 10
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 
@@ -181,7 +183,8 @@ def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Proble
     lines = text.split("\n")
     found = []
     for line, column, message in (
-        (int(a), int(b), c.removesuffix(" [INVALID_ARGUMENT]")) for a, b, c in _ERROR.findall(error)
+        (int(a), int(b), c.removesuffix(" [INVALID_ARGUMENT]"))
+        for a, b, c in _ERROR.findall(error)[:_MOST_PROBLEMS]
     ):
         placed = 0 < line <= len(lines)
         source = lines[line - 1] if placed else ""

@@ -4,7 +4,8 @@ The parser bounds length and depth (32 levels). What is left are loops and
 regular expressions: a loop runs over a list written in the expression, at
 most `MAX_STEPS` times in all, and builds no strings or lists on the way (an
 `l.map(x, s + s + …)` was seen to run for 17 s within the evaluator's own
-budget). A pattern is a literal and has to compile.
+budget, and thirty times `.map(x, [x, x])` makes a billion elements). A pattern
+is a literal and has to compile.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ def check_limits(checked: CheckedExpr, probe: Callable[[str], str | None], field
         RuleError: with every limit that is broken.
 
     """
-    complaints = [*_loops(checked, checked.expr, 1), *_patterns(checked, probe)]
+    complaints = [
+        *_loops(checked, checked.expr, 1),
+        *_growth(checked.expr, frozenset()),
+        *_patterns(checked, probe),
+    ]
     if complaints:
         raise RuleError(
             tuple(Problem(field=field, message=said, mend=mend) for said, mend in complaints)
@@ -105,6 +110,33 @@ def _loops(checked: CheckedExpr, node: Expr, steps: int) -> Iterator[tuple[str, 
     yield from _loops(checked, loop.iter_range, 1)
     for part in (loop.accu_init, loop.loop_condition, loop.loop_step, loop.result):
         yield from _loops(checked, part, steps)
+
+
+def _growth(node: Expr, variables: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Find lists and maps that a loop makes of its own variable: each could double the last."""
+    kind = node.WhichOneof("expr_kind")
+    if kind in {"list_expr", "struct_expr"} and variables & _names(node):
+        yield (
+            "a loop makes lists or maps of its own variable",
+            "compare the variable itself, as in `['A', 'B'].exists(x, x == transaction.source)`",
+        )
+        return
+    if kind != "comprehension_expr":
+        # map() and filter() collect elements in a list of their own; look at the element alone.
+        below = node.call_expr.args[1].list_expr.elements if _collects(node) else children(node)
+        for child in below:
+            yield from _growth(child, variables)
+        return
+    loop = node.comprehension_expr
+    yield from _growth(loop.iter_range, variables)
+    inside = variables | {loop.iter_var}
+    for part in (loop.loop_condition, loop.loop_step, loop.result):
+        yield from _growth(part, inside)
+
+
+def _names(node: Expr) -> set[str]:
+    """The variables that an expression reads."""
+    return {n.ident_expr.name for n in walk(node) if n.WhichOneof("expr_kind") == "ident_expr"}
 
 
 def _size(node: Expr) -> int | None:

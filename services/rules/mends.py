@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _UNDECLARED = re.compile(r"undeclared reference to '([^']*)' \(in container ''\)
 _INTEGER_BEFORE = re.compile(r"(?<![\w.])(\d+)\s*$")
 _INTEGER_AFTER = re.compile(r"\s*(-?\d+)(?![\w.])")
 _WORDS = {"and": "&&", "or": "||", "not": "!"}
+_STRAY = re.compile(r"token recognition error at: '(.)'", re.DOTALL)
+_QUOTES = "\u2018\u2019\u201c\u201d\u00ab\u00bb`\u00b4"
 _NAMES = {"TRUE": "true", "True": "true", "FALSE": "false", "False": "false", "None": "null"}
 _ADVICE = (
     (re.compile(r"token recognition error at: '= ?'?"), "compare with `==`"),
@@ -57,6 +60,8 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
         return _unknown_name(match[1].split(".")[0], schema)
     if match := _OVERLOAD.search(message):
         return _wrong_types(match[1], match[2], source, column)
+    if (match := _STRAY.search(message)) and (advice := _stray(match[1])):
+        return message, advice
     for pattern, advice in _ADVICE:
         if pattern.search(message):
             return message, advice
@@ -64,6 +69,18 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
         if re.search(rf"input '{word}'", message):
             return message, f"write `{operator}` for `{word}`"
     return message, ""
+
+
+def _stray(character: str) -> str:
+    """Say what to do with a character that CEL does not know."""
+    if not character.isprintable():
+        return f"delete the invisible character U+{ord(character):04X}"
+    if character in _QUOTES:
+        return "write plain quotes, as in 'USD'"
+    if character.isalpha() and not character.isascii():
+        name = unicodedata.name(character, "unknown").lower()
+        return f"this is a {name}; write a letter from a to z"
+    return ""
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -25,6 +25,8 @@ _NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?
 
 MAX_EXPRESSION_LENGTH = 4096
 MAX_REASON_CODE_LENGTH = 64
+# Of a text in an example's transaction.
+MAX_TEXT_LENGTH = 1024
 
 
 class Metadata(msgspec.Struct, frozen=True):

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from services.transactions import printable
+
+# A line of a message, and the part of an expression that is shown with it, in characters.
+_MAX_LINE = 1000
+_MAX_EXCERPT = 120
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where in a file: path, line and column, both counted from 1."""
@@ -32,11 +38,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """The problem in lines of plain text, with a caret under the place if there is one."""
-        lines = [f"{self.field}: {self.message}" if self.field else self.message]
+        said = f"{self.field}: {self.message}" if self.field else self.message
+        lines = [printable(said, _MAX_LINE)]
         if self.excerpt:
-            lines += [f"  {self.excerpt}", "  " + " " * (self.column - 1) + "^"]
+            begin = max(0, self.column - 1 - _MAX_EXCERPT // 2)
+            shown = printable(self.excerpt[begin : begin + _MAX_EXCERPT])
+            lines += [f"  {shown}", "  " + " " * (self.column - 1 - begin) + "^"]
         if self.mend:
-            lines.append(f"  {self.mend}")
+            lines.append(f"  {printable(self.mend, _MAX_LINE)}")
         return "\n".join(lines)
 
 

@@ -122,10 +122,24 @@ class Operated:
         """Wait for a document that fits, and return it."""
         return until(lambda: d if fits(d := self.published()) else {}, what)
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The Events about a rule."""
-        listed = json.loads(self.kubectl("get", "events", "-o", "json"))["items"]
-        return [event for event in listed if event["involvedObject"]["name"] == name]
+    def all_rules(self) -> list[dict[str, Any]]:
+        """All rules, as the API has them."""
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "fraudrules", "-o", "json"))[
+            "items"
+        ]
+        return found
+
+    @property
+    def rules_path(self) -> str:
+        """The path of the rules in the API."""
+        return f"/apis/frauddetection.io/v1alpha1/namespaces/{self.namespace}/fraudrules"
+
+    def all_events(self) -> list[dict[str, Any]]:
+        """The Events about all rules."""
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "events", "-o", "json"))[
+            "items"
+        ]
+        return found
 
     def _document(self, config_map: str, key: str) -> dict[str, Any]:
         text = self.kubectl("get", "configmap", config_map, "-o", "json", "--ignore-not-found")

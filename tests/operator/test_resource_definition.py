@@ -26,7 +26,7 @@ BOUNDED_BY = {
     "string": ({"maxLength"}, {"enum"}, {"format"}),
     "integer": ({"minimum", "maximum"}, {"minimum", "format"}),
     "array": ({"maxItems", "x-kubernetes-list-type"},),
-    "object": ({"properties"}, {"maxProperties", "x-kubernetes-preserve-unknown-fields"}),
+    "object": ({"properties"}, {"maxProperties", "additionalProperties"}),
 }
 
 

@@ -255,7 +255,7 @@ def test_two_examples_of_one_name_are_refused(rules: Rules) -> None:
 
 
 def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
-    transaction = {"amount": 900, "basket": [{"deep": {"er": [1, 2.5, True, ""]}}]}
+    transaction = {"amount": 900, "unread": 2.5, "text": "", "yes": True, "no": [], "none": {}}
     rules("apply", "-f", "-", stdin=rule(**example(transaction=transaction)))
     assert rules.stored()["spec"]["examples"][0]["transaction"] == transaction
 
@@ -298,3 +298,10 @@ def test_an_edit_that_does_not_fit_is_refused_and_the_rule_stays(rules: Rules) -
     rules("apply", "-f", "-", stdin=rule(score=40))
     assert SCORE_OF_ALLOW.message in rules.refusal(rule(score=40, action="Allow"))
     assert rules.stored()["spec"]["action"] == "Flag"
+
+
+def test_what_is_nested_so_deep_that_no_reader_bears_it_is_refused(rules: Rules) -> None:
+    deep = "[" * 3000 + "]" * 3000
+    manifest = rule(**example()).replace('"alice"', f'"alice", "unread": {deep}')
+    said = rules.fails("apply", "-f", "-", stdin=manifest)
+    assert "spec.examples[0].transaction.unread: Too many: " in said
