@@ -33,8 +33,9 @@ format: .venv/ready ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . || true
 	@$(BIN)/ruff format .
 
-bench: .venv/ready ## Measure, and write docs/performance.md
+bench: .venv/ready ## Measure, and write the pages of docs/performance*.md
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.apply_to_live
 
 lock: .venv/ready ## Pin the newest dependencies, with hashes
 	@$(BIN)/pip install -q uv

@@ -26,6 +26,10 @@ class ApiServer(ControlPlane):
             self.kubectl(*arguments, stdin=stdin)
         return str(caught.value)
 
+    def kubectl_warns(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl, and give what it said on stderr."""
+        return self.run_kubectl(*arguments, stdin=stdin).stderr
+
     def install(self) -> None:
         """Install the CRD, and wait until it is served."""
         self.kubectl("apply", "--server-side", "-f", "k8s/crds")

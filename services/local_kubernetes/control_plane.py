@@ -116,16 +116,24 @@ class ControlPlane:
         self.stop(kill=True)
         self._folder.cleanup()
 
-    def kubectl(self, *arguments: str, stdin: str = "", kubeconfig: Path | None = None) -> str:
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl and give what it printed.
 
         Raises:
             ControlPlaneError: it failed; the text is what it said.
 
         """
-        own = ["--kubeconfig", str(kubeconfig or self.kubeconfig)]
+        return self.run_kubectl(*arguments, stdin=stdin).stdout
+
+    def run_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl and give all that it said.
+
+        Raises:
+            ControlPlaneError: it failed; the text is what it said.
+
+        """
         done = subprocess.run(
-            [str(program("kubectl")), *own, *arguments],
+            [str(program("kubectl")), "--kubeconfig", str(self.kubeconfig), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -134,7 +142,7 @@ class ControlPlane:
         )
         if done.returncode:
             raise ControlPlaneError(done.stderr)
-        return done.stdout
+        return done
 
     def write_kubeconfig(
         self, name: str, user: dict[str, str], namespace: str = "default", server: str = ""

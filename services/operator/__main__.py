@@ -81,6 +81,8 @@ async def _run(settings: OperatorSettings) -> None:
             namespaces=[cluster.namespace],
         )
     finally:
+        if certificates is not None:
+            certificates.close()
         await cluster.close()
         status.stop()
 

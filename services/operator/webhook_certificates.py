@@ -29,7 +29,7 @@ LIFETIME = timedelta(days=30)
 _RENEW_AT = LIFETIME / 3
 # How often the certificate's age is looked at, and whether the API server still knows the
 # authority: a `helm upgrade` or a colleague may have set it back.
-LOOK_EVERY_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 
 
@@ -53,6 +53,10 @@ class OwnCertificates:
         self.file = Path(self._folder.name, "tls.pem")
         """The server's certificate and key, in one file, so that the two always fit."""
         self._renew()
+
+    def close(self) -> None:
+        """Delete the certificate and its key."""
+        self._folder.cleanup()
 
     async def keep(self) -> None:
         """Renew what ends soon, and keep the API server's trust; goes on for ever."""

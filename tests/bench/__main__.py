@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
 import tempfile
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kafka import VERSION, Broker
+from services.local_kafka import Broker
 from tests.bench import latency, measure
+from tests.bench.machine import machine
 from tests.bench.measure import Contender, Run
 from tests.bench.rules import write_rules
 
@@ -95,7 +94,7 @@ def _page(runs: dict[str, list[Run]], latencies: list[Latency], rounds: int) -> 
         records=measure.RECORDS,
         seed_records=measure.SEED_RECORDS,
         rounds=rounds,
-        machine=_machine(),
+        machine=machine("confluent-kafka", "msgspec", "kafka-python"),
         rows=rows,
         targets=targets,
         p50=p50,
@@ -103,24 +102,6 @@ def _page(runs: dict[str, list[Run]], latencies: list[Latency], rounds: int) -> 
         rate=latency.RATE,
         measured=latencies[0].records,
         times=len(latencies),
-    )
-
-
-def _machine() -> str:
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    import os  # noqa: PLC0415 - only here
-
-    parts = [f"{name} {version(name)}" for name in ("confluent-kafka", "msgspec", "kafka-python")]
-    return (
-        f"{os.cpu_count()} cores of {cpu}, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}, Apache Kafka {VERSION}, {', '.join(parts)}"
     )
 
 
