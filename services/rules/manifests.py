@@ -39,6 +39,13 @@ msgspec.json.Decoder(FraudRule)
 _AT_PATH = re.compile(r" - at `(\$[^`]*)`$")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _MAX_SHOWN = 60
+_OBJECT_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+# Of metav1.ObjectMeta.
+_METADATA_FIELDS = (
+    *("name", "namespace", "labels", "annotations", "generation", "generateName", "uid"),
+    *("resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+    *("ownerReferences", "finalizers", "managedFields", "selfLink"),
+)
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -167,8 +174,10 @@ def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest
     }
     try:
         rule = msgspec.convert(value, FraudRule)
+        problem = _stray_field(value)
     except msgspec.ValidationError as error:
         problem = _problem(str(error), value)
+    if problem is not None:
         return Manifest(
             place=place, name=_name_of(value), rule=None, problems=(problem,), lines=lines
         )
@@ -252,6 +261,20 @@ def _choices(path: str) -> tuple[str, ...]:
         "spec.action": get_args(Action),
         "spec.severity": get_args(Severity),
     }.get(path, ())
+
+
+def _stray_field(value: dict[str, Any]) -> Problem | None:
+    """Find a field that no Kubernetes object has; the types above pass over the cluster's own."""
+    for path, inner, known in (
+        ("", value, _OBJECT_FIELDS),
+        ("metadata.", value["metadata"], _METADATA_FIELDS),
+    ):
+        for name in inner:
+            if name not in known:
+                meant = near(name, known)
+                mend = f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}"
+                return Problem(field=path + name, message=f"there is no field `{name}`", mend=mend)
+    return None
 
 
 def _struct_at(path: str) -> type[msgspec.Struct]:

@@ -22,11 +22,23 @@ _OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '(.
 _UNDEFINED_FIELD = re.compile(r"undefined field '([^']*)' not found in struct '[^']*'")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)' \(in container ''\)")
 _INTEGER_BEFORE = re.compile(r"(?<![\w.])(\d+)\s*$")
-_INTEGER_AFTER = re.compile(r"\s*(-?\d+)(?![\w.])")
+_INTEGER_AFTER = re.compile(r"\s*(-?\d+)(?![\w.])(?!\s*[*/%+-])")
 _WORDS = {"and": "&&", "or": "||", "not": "!"}
 _STRAY = re.compile(r"token recognition error at: '(.)'", re.DOTALL)
 _QUOTES = "\u2018\u2019\u201c\u201d\u00ab\u00bb`\u00b4"
 _NAMES = {"TRUE": "true", "True": "true", "FALSE": "false", "False": "false", "None": "null"}
+# How the functions are written that people know from other languages.
+_FORMS = {
+    "has": "has(transaction.country)",
+    "size": "size(transaction.source)",
+    "matches": "transaction.source.matches('^[a-z]+$')",
+    "contains": "transaction.source.contains('a')",
+    "startsWith": "transaction.source.startsWith('a')",
+    "endsWith": "transaction.source.endsWith('a')",
+    "exists": "['A', 'B'].exists(x, x == transaction.source)",
+    "all": "['A', 'B'].all(x, x != transaction.source)",
+}
+_COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "in"}
 _ADVICE = (
     (re.compile(r"token recognition error at: '= ?'?"), "compare with `==`"),
     (re.compile(r"token recognition error at: '&"), "write `&&`"),
@@ -65,6 +77,8 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
     for pattern, advice in _ADVICE:
         if pattern.search(message):
             return message, advice
+    if source[max(0, column - 1) :].startswith("not in"):
+        return message, "write `!(… in …)`"
     for word, operator in _WORDS.items():
         if re.search(rf"input '{word}'", message):
             return message, f"write `{operator}` for `{word}`"
@@ -104,7 +118,9 @@ def _unknown_name(name: str, schema: Schema) -> tuple[str, str]:
         return f"`{name}` is not known", f"write `{_WORDS[name]}` for `{name}`"
     if name in _NAMES:
         return f"`{name}` is not known", f"write `{_NAMES[name]}`"
-    if meant := near(name, ["transaction"]):
+    if form := _FORMS.get(name):
+        return f"`{name}` does not take this", f"write it as in `{form}`"
+    if meant := near(name, ["transaction", *_FORMS]):
         return f"`{name}` is not known", f"did you mean `{meant}`?"
     return (
         f"`{name}` is not known",
@@ -118,10 +134,14 @@ def _wrong_types(function: str, types: str, source: str, column: int) -> tuple[s
     operator = function.replace("@in", "in").strip("_").replace("_", "")
     sides = types[1:-1].split(", ")
     said = f"`{operator}` does not take ({', '.join(sides)})"
+    if operator == "%":
+        return said, "a remainder is one of whole numbers"
     if set(sides) == {"double", "int"}:
         return said, _decimal(source, operator, column, int_is_left=sides[0] == "int")
     if sides[:1] == ["double"] and "list(int)" in sides[-1]:
         return said, "write the list's numbers as decimals, as in `[1.0, 2.0]`"
+    if "string" in sides and operator not in _COMPARISONS:
+        return said, ""
     if sides in (["string", "int"], ["string", "double"]):
         return said, "text is compared with text: put the value in quotes"
     if "string" in sides and {"double", "int"} & set(sides):

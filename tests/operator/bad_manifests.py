@@ -103,6 +103,8 @@ _NO_OBJECT = "invalid object to validate"
 
 # What kubectl cannot read, or cannot tell where to send.
 REFUSED_BY_KUBECTL = (
+    wrong("metadata.lables", {}, "did you mean `labels`?"),
+    wrong("specs", {}, "did you mean `spec`?"),
     wrong("kind", ABSENT, "found None, expected FraudRule", "kind not set"),
     wrong("kind", "FraudRules", "write kind: FraudRule", _NO_MATCH),
     wrong("kind", "Pod", "found 'Pod', expected FraudRule", _NO_MATCH),
@@ -255,7 +257,10 @@ _EXPRESSIONS = (
     ("an aggregate as a field", "transaction.payments > 3", "has no field `payments`"),
     ("an unknown function", "abs(transaction.amount) > 1.0", "`abs` is not known"),
     ("an unknown method", "transaction.source.lower() == 'a'", "`lower` is not known"),
-    ("a function for a method", "startsWith(transaction.source, 'a')", "is not known"),
+    ("a function for a method", "startsWith(transaction.source, 'a')", "write it as in"),
+    ("a method in small letters", "transaction.source.startswith('a')", "mean `startsWith`?"),
+    ("a remainder of decimals", "transaction.amount % 2 == 0", "one of whole numbers"),
+    ("not in", "transaction.source not in ['a']", "write `!(… in …)`"),
     ("the clock", "now() > transaction.timestamp", "`now` is not known"),
     ("Python's import", "__import__('os')", "`__import__` is not known"),
     ("900 for 900.0", "transaction.amount >= 900", "write 900.0"),
