@@ -91,7 +91,8 @@ def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
     )
     name, generation = rule["metadata"]["name"], rule["metadata"]["generation"]
     active = status.get("activeGeneration", 0)
-    lack = {r.pod: r.message for r in reports if not active or name in r.missing}
+    never = "" if active else "no version of the rule was good yet"
+    lack = {r.pod: never or r.message for r in reports if never or name in r.missing}
     return Standing(
         name=name,
         mode=rule["spec"]["mode"],
@@ -99,7 +100,7 @@ def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
         generation=generation,
         active_generation=active,
         have=tuple(r.pod for r in reports if r.pod not in lack),
-        lack={pod: why or "no version of the rule was good yet" for pod, why in lack.items()},
+        lack=lack,
         message=ready.get("message", "") if ready.get("status") == "False" else "",
         warnings=tuple(status.get("warnings", ())),
     )
@@ -163,9 +164,10 @@ def _print(standings: list[Standing], reports: tuple[Report, ...]) -> None:
 
 def _details(told: Standing) -> Iterable[str]:
     """What is wrong with a rule, where anything is."""
+    lacking = ", ".join(f"{pod} ({why})" for pod, why in told.lack.items())
     notes = [
         *([told.message] if told.message else []),
-        *(f"{pod} lacks it: {why}" for pod, why in told.lack.items()),
+        *([f"not on {lacking}"] if lacking and told.active_generation else []),
         *(f"warning: {warning}" for warning in told.warnings),
     ]
     if notes:

@@ -173,7 +173,7 @@ def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest
         if path.startswith(root)
     }
     try:
-        rule = msgspec.convert(value, FraudRule)
+        rule = msgspec.convert(_without_nulls(value), FraudRule)
         problem = _stray_field(value)
     except msgspec.ValidationError as error:
         problem = _problem(str(error), value)
@@ -182,6 +182,14 @@ def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest
             place=place, name=_name_of(value), rule=None, problems=(problem,), lines=lines
         )
     return Manifest(place=place, name=rule.name, rule=rule, lines=lines, expression_line=first_line)
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """Leave out the fields of spec that are null: to the API server they are not there."""
+    if not isinstance(value, dict) or not isinstance(value.get("spec"), dict):
+        return value
+    spec = {name: inner for name, inner in value["spec"].items() if inner is not None}
+    return {**value, "spec": spec}
 
 
 def _name_of(value: Any) -> str:  # noqa: ANN401 - any YAML value

@@ -165,7 +165,7 @@ REFUSED_BY_SCHEMA = (
     wrong("metadata.name", "a" * 254, "length <= 253"),
     wrong("metadata.name", "3ds", "a name that makes none", blames="spec.reasonCode"),
     wrong("spec.expression", ABSENT, "is missing"),
-    wrong("spec.expression", None, "Expected `str`, got `null`"),
+    wrong("spec.expression", None, "is missing"),
     wrong("spec.expression", "", "found ''"),
     wrong("spec.expression", 900, "Expected `str`, got `int`"),
     wrong("spec.expression", value=True, says="put the value in quotes"),

@@ -95,7 +95,7 @@ def test_a_reader_sees_each_rule_and_why_a_detector_lacks_it(system: Operated) -
     assert lines[1] == "bad Enforce Invalid - of 1 0/1"
     assert lines[2] == "good Enforce Ready 1 of 1 0/1"
     assert "spec.expression: a transaction has no field `amont`" in lines
-    assert "detector-a lacks it: it still has an older ruleset" in lines
+    assert "not on detector-a (it still has an older ruleset)" in lines
     assert "detector-a Stale old it still has an older ruleset" in lines
 
 

@@ -217,3 +217,10 @@ def test_lists_several_documents_and_folders_are_read(
 def test_a_path_that_is_not_there_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "check", "/nowhere"]) == 2
     assert "/nowhere does not exist; name a file or a folder" in capsys.readouterr().err
+
+
+def test_a_field_that_is_null_is_as_good_as_absent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API server drops it, so the same file means the same in a cluster."""
+    assert check(tmp_path, manifest(mode=None, score=None, examples=None), capsys)[0] == 0
