@@ -8,9 +8,16 @@ does not grow with the topics.
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 _MODULUS = 2**128
+_LEADER_SECONDS = 20.0
 _END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's public name
 
 
@@ -57,9 +65,21 @@ def ends(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     consumer = Consumer(_config(bootstrap, "read_uncommitted"))
     known = consumer.list_topics(timeout=10).topics
     places = [TopicPartition(topic, p) for topic in topics for p in known[topic].partitions]
-    found = {(p.topic, p.partition): consumer.get_watermark_offsets(p)[1] for p in places}
+    found = {(p.topic, p.partition): _end(consumer, p) for p in places}
     consumer.close()
     return found
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """Ask where a partition ends, again while a broker that has just started does not lead it."""
+    deadline = time.monotonic() + _LEADER_SECONDS
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place)[1])
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
 
 
 def close_at_end(open_partitions: dict[tuple[str, int], int], message: Message) -> None:

@@ -200,7 +200,8 @@ class Session:
         the partitions that were to move would belong to no one.
 
         Raises:
-            KafkaException: there is no going on with this consumer either.
+            KafkaException: there is no going on with this consumer either, or the
+                broker is away.
             StreamError: nor with any other.
 
         """
@@ -209,7 +210,11 @@ class Session:
         self._give_up()
         stop.wait(PAUSE_SECONDS)
         self._producer = Producer(self._stream.producer_config(), logger=self._logger)
-        if not self._settle(stop) or not self._assigned:
+        if self._stream.exactly_once:
+            # Once: while the broker is away the consumer is not polled here, and would come out of
+            # a long wait with its session over, and fenced.
+            self._producer.init_transactions(CALL_SECONDS)
+        if not self._assigned:
             return
         for place in self._consumer.committed(self._assigned, CALL_SECONDS):
             if place.error is not None:

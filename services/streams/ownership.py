@@ -12,18 +12,17 @@ them gives the group a reason: a guest joins and leaves.
 from __future__ import annotations
 
 import logging
+import struct
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
 from services.streams.clients import ATTEMPT_SECONDS, client_config
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin._group import ConsumerGroupDescription
-
     from services.streams.stream import Stream
 
 log = structlog.get_logger()
@@ -33,6 +32,9 @@ LOOK_EVERY_SECONDS = 2.0
 LOOKS = 2
 # How long the guest waits for the group to take it in. Two heartbeats and a little.
 GUEST_SECONDS = 3.0
+
+_VERSION_BYTES = 2
+_LENGTH, _COUNT = struct.Struct(">h"), struct.Struct(">i")
 
 
 class OwnershipWatch:
@@ -61,33 +63,52 @@ class OwnershipWatch:
                 if found >= LOOKS:
                     found = 0
                     _visit(self._stream)
-            except KafkaException as error:  # the loop has the same trouble, and says so
-                log.debug("group not described", reason=error.args[0].str())
+            except Exception as error:  # noqa: BLE001 - the loop has the same trouble, and says so
+                log.debug("group not described", reason=repr(error))
 
     def _mine_to_mend(self, admin: AdminClient) -> bool:
         """Whether partitions are without an owner, and this member is the first of the group."""
-        group = self._stream.group
-        asked = admin.describe_consumer_groups([group], request_timeout=ATTEMPT_SECONDS)
-        described = asked[group].result()
+        # Not describe_consumer_groups: librdkafka 2.16 aborts the process when a broker goes away
+        # under it (seen: rd_kafka_enq_once_del_source_return: refcnt > 0).
+        described = admin.list_groups(self._stream.group, ATTEMPT_SECONDS)
         topic = admin.list_topics(self._stream.topic, ATTEMPT_SECONDS).topics[self._stream.topic]
-        without = unowned(described, self._stream.topic, len(topic.partitions))
-        first = min((m.group_instance_id or "" for m in described.members), default="")
-        if without:
-            log.warning("partitions without an owner", partitions=sorted(without))
-        return bool(without) and first == self._stream.instance_id
+        for group in described:
+            without = unowned(group, self._stream.topic, len(topic.partitions))
+            if without:
+                log.warning("partitions without an owner", partitions=sorted(without))
+                first = min(str(member.client_id) for member in group.members)
+                return first == self._stream.instance_id
+        return False
 
 
-def unowned(group: ConsumerGroupDescription, topic: str, partitions: int) -> set[int]:
+def unowned(group: Any, topic: str, partitions: int) -> set[int]:  # noqa: ANN401 - confluent-kafka types its GroupMetadata as always None
     """Say which of a topic's partitions no member of a settled group has."""
-    if group.state != ConsumerGroupState.STABLE:
+    if group.state != "Stable" or not group.members:
         return set()
-    owned = {
-        place.partition
-        for member in group.members
-        for place in member.assignment.topic_partitions
-        if place.topic == topic
-    }
+    owned = {p for member in group.members for p in assigned(member.assignment, topic)}
     return set(range(partitions)) - owned
+
+
+def assigned(assignment: bytes, topic: str) -> list[int]:
+    """Read a member's partitions of a topic from its assignment.
+
+    The format is ConsumerProtocolAssignment.json of Apache Kafka: a version, then
+    topics with their partitions.
+    """
+    if not assignment:
+        return []
+    (topics,) = _COUNT.unpack_from(assignment, _VERSION_BYTES)
+    at = _VERSION_BYTES + _COUNT.size
+    for _ in range(topics):
+        (length,) = _LENGTH.unpack_from(assignment, at)
+        name = assignment[at + _LENGTH.size : at + _LENGTH.size + length].decode()
+        at += _LENGTH.size + length
+        (n,) = _COUNT.unpack_from(assignment, at)
+        found = struct.unpack_from(f">{n}i", assignment, at + _COUNT.size)
+        if name == topic:
+            return list(found)
+        at += _COUNT.size * (1 + n)
+    return []
 
 
 def _visit(stream: Stream) -> None:

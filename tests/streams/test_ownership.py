@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupState, TopicPartition
 
-from services.streams.ownership import unowned
+from services.streams.ownership import assigned, unowned
 
 
-def group(state: ConsumerGroupState, *shares: list[tuple[str, int]]) -> Any:
+def assignment(**partitions: list[int]) -> bytes:
+    """A member's assignment, as the protocol has it, with a little user data at its end."""
+    parts = [struct.pack(">hi", 1, len(partitions))]
+    for topic, numbers in partitions.items():
+        parts.append(struct.pack(f">h{len(topic)}si", len(topic), topic.encode(), len(numbers)))
+        parts += [struct.pack(">i", number) for number in numbers]
+    return b"".join([*parts, struct.pack(">i2s", 2, b"xy")])
+
+
+def group(state: str, *shares: dict[str, list[int]]) -> Any:
     """Describe a group whose members have these partitions."""
-    places = ([TopicPartition(*place) for place in share] for share in shares)
-    members = [SimpleNamespace(assignment=SimpleNamespace(topic_partitions=p)) for p in places]
+    members = [SimpleNamespace(assignment=assignment(**share)) for share in shares]
     return SimpleNamespace(state=state, members=members)
 
 
 @pytest.mark.parametrize(
     ("shares", "without"),
     [
-        ([[("in", 0), ("in", 1)], [("in", 2)]], set()),
-        ([[("in", 0)], []], {1, 2}),
-        ([[("in", 0), ("in", 2), ("other", 1)]], {1}),
-        ([], {0, 1, 2}),
+        ([{"queue": [0, 1]}, {"queue": [2]}], set()),
+        ([{"queue": [0]}, {}], {1, 2}),
+        ([{"queue": [0, 2], "other": [1]}], {1}),
+        ([{"other": [0, 1, 2]}], {0, 1, 2}),
+        ([], set()),
     ],
 )
 def test_what_no_member_has_is_without_an_owner(
-    shares: list[list[tuple[str, int]]], without: set[int]
+    shares: list[dict[str, list[int]]], without: set[int]
 ) -> None:
-    assert unowned(group(ConsumerGroupState.STABLE, *shares), "in", 3) == without
+    assert unowned(group("Stable", *shares), "queue", 3) == without
 
 
-def test_a_group_that_is_sharing_out_is_left_alone() -> None:
-    assert unowned(group(ConsumerGroupState.PREPARING_REBALANCING), "in", 3) == set()
+@pytest.mark.parametrize("state", ["PreparingRebalance", "CompletingRebalance", "Empty", "Dead"])
+def test_a_group_that_is_not_settled_is_left_alone(state: str) -> None:
+    assert unowned(group(state, {}), "queue", 3) == set()
+
+
+def test_a_member_without_an_assignment_has_nothing() -> None:
+    assert assigned(b"", "queue") == []
