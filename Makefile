@@ -47,6 +47,8 @@ lock: .venv/ready ## Pin the newest dependencies, with hashes
 crd: .venv/ready ## Generate the FraudRule resource and its reference from the model
 	@$(BIN)/python -m services.operator.resource_definition > k8s/crds/fraudrules.yaml.new
 	@mv k8s/crds/fraudrules.yaml.new k8s/crds/fraudrules.yaml
+	@mkdir -p charts/fraud-detection/files
+	@cp k8s/crds/fraudrules.yaml charts/fraud-detection/files/fraudrules.yaml
 	@$(BIN)/python -m services.operator.reference
 
 proto: .venv/ready ## Generate the reader of checked expressions from its .proto

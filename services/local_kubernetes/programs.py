@@ -1,4 +1,4 @@
-"""Kubernetes' own programs, built from their Go modules once into a cache outside the tree.
+"""Kubernetes' own programs and Helm, built from Go modules once into a cache outside the tree.
 
 The modules and their versions are in go.mod beside the names of the programs;
 go.sum holds the hash of every source, so what is built is what was chosen.
@@ -36,11 +36,26 @@ class Source(NamedTuple):
     module: str
     package: str
     version_variable: str = ""
+    # Others, as name=value.
+    variables: tuple[str, ...] = ()
 
 
+_HELM = "helm.sh/helm/v3"
 _KUBERNETES = "k8s.io/kubernetes"
 _SOURCES = {
     "etcd": Source("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+    "helm": Source(
+        "helm",
+        _HELM,
+        f"{_HELM}/cmd/helm",
+        f"{_HELM}/internal/version.version",
+        # The Kubernetes that it renders for when it asks no server: that of its libraries, as its
+        # own Makefile has it. Without these it is 1.20, which charts of today refuse.
+        (
+            f"{_HELM}/pkg/chartutil.k8sVersionMinor=37",
+            f"{_HELM}/pkg/lint/rules.k8sVersionMinor=37",
+        ),
+    ),
     **{
         name: Source(
             "kubernetes",
@@ -98,6 +113,7 @@ def _compile(go: str, source: Source, version: str, target: Path) -> None:
     flags = "-s -w"
     if source.version_variable:
         flags += f" -X {source.version_variable}={version}"
+    flags += "".join(f" -X {variable}" for variable in source.variables)
     command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(target), source.package]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
     with _progress(target.name):

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from services.telemetry import StatusServer
+from tests.charts.rendering import OURS, render
 from tests.operator.system import Operated, rule
 from tests.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.kubernetes_fixtures import ApiServer
 
 pytestmark = pytest.mark.kubernetes
-
-VIEW = next(yaml.safe_load_all(Path("k8s/operator/readers.yaml").read_text("utf-8")))
 
 
 @pytest.fixture
@@ -48,14 +46,9 @@ def system(api_server: ApiServer, tmp_path: Path) -> Iterator[Operated]:
 
 def reader(system: Operated, *resources: str) -> Path:
     """The kubeconfig of someone who may read these resources of the namespace, and no more."""
-    rights = [
-        right
-        for right in [
-            *VIEW["rules"],
-            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
-        ]
-        if right["resources"][0] in resources
-    ]
+    view = next(o for o in render(OURS) if o["metadata"]["name"].endswith("-view"))
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
+    rights = [right for right in [*view["rules"], maps] if right["resources"][0] in resources]
     api = "rbac.authorization.k8s.io"
     role = {
         "apiVersion": f"{api}/v1",

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from services.telemetry import StatusServer
+from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
 from tests.streaming import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.kubernetes_fixtures import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 
-ACCOUNT, ROLE, BINDING = yaml.safe_load_all(Path("k8s/operator/role.yaml").read_text("utf-8"))
 NAME = "fraud-detection-operator"
 # A server-side apply that creates is a patch to the audit log, and needs both rights.
 SEEN_AS = {("configmaps", "create"): ("configmaps", "patch")}
 
 
-def under_role(server: ApiServer, folder: Path, role: dict[str, Any]) -> Operated:
-    """A system whose operator has its service account's rights, with this Role."""
+def under_role(server: ApiServer, folder: Path, remove: tuple[int, str] | None = None) -> Operated:
+    """A system whose operator has the chart's Role, or that without one verb of one rule."""
     system = Operated(server, folder)
-    binding = copy.deepcopy(BINDING)
-    binding["subjects"][0]["namespace"] = system.namespace
-    system.apply(ACCOUNT, role, binding)
+    objects = render(OURS, namespace=system.namespace)
+    role = pick(objects, "Role")
+    if remove is not None:
+        index, verb = remove
+        role["rules"][index]["verbs"].remove(verb)
+        role["rules"] = [one for one in role["rules"] if one["verbs"]]
+    system.apply(pick(objects, "ServiceAccount"), role, pick(objects, "RoleBinding"))
     kubeconfig = server.account(system.namespace, NAME)
     system.operator.add_environment(KUBECONFIG=str(kubeconfig))
     return system
@@ -89,38 +92,27 @@ def granted(role: dict[str, Any]) -> set[tuple[str, str]]:
 def test_what_the_role_grants_is_what_the_operator_uses(
     api_server: ApiServer, tmp_path: Path
 ) -> None:
-    with under_role(api_server, tmp_path, ROLE) as system, ExitStack() as stack:
+    role = pick(render(OURS), "Role")
+    with under_role(api_server, tmp_path) as system, ExitStack() as stack:
         exercise(system, stack)
-        expected = {SEEN_AS.get(right, right) for right in granted(ROLE)}
+        expected = {SEEN_AS.get(right, right) for right in granted(role)}
         until(lambda: expected <= used(system), "all rights are used")
         assert refused(system) == set()
         assert used(system) == expected
-
-
-def lesser_roles() -> list[tuple[str, str, dict[str, Any]]]:
-    """The Role without one verb, for each of its verbs."""
-    found = []
-    for i, one in enumerate(ROLE["rules"]):
-        for verb in one["verbs"]:
-            lesser = copy.deepcopy(ROLE)
-            lesser["rules"][i]["verbs"].remove(verb)
-            if not lesser["rules"][i]["verbs"]:
-                del lesser["rules"][i]
-            found.append((one["resources"][0], verb, lesser))
-    return found
 
 
 def test_without_any_one_verb_the_operator_is_refused(
     api_server: ApiServer, tmp_path: Path
 ) -> None:
     """A dozen operators at once, each without one right."""
-    roles = lesser_roles()
+    rules = pick(render(OURS), "Role")["rules"]
+    verbs = [(i, one["resources"][0], verb) for i, one in enumerate(rules) for verb in one["verbs"]]
     with ExitStack() as stack:
         systems = [
-            stack.enter_context(under_role(api_server, tmp_path / str(i), role))
-            for i, (_, _, role) in enumerate(roles)
+            stack.enter_context(under_role(api_server, tmp_path / f"{i}-{verb}", (i, verb)))
+            for i, _, verb in verbs
         ]
-        for system, (resource, verb, _) in zip(systems, roles, strict=True):
+        for system, (_, resource, verb) in zip(systems, verbs, strict=True):
             exercise(system, stack) if (resource, verb) == ("pods", "patch") else system.apply(
                 rule()
             )

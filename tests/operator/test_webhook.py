@@ -1,4 +1,4 @@
-"""The admission webhook as k8s/operator/webhook.yaml has it: certificates, failures, edits."""
+"""The admission webhook as the chart configures it: certificates, failures, edits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,18 +17,17 @@ from services.operator import webhook_certificates
 from services.operator.cluster import Cluster
 from services.operator.webhook_certificates import OwnCertificates
 from services.this_machine import free_ports
+from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
 from tests.streaming import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.kubernetes_fixtures import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 
-CONFIGURATION, ROLE, BINDING = yaml.safe_load_all(
-    Path("k8s/operator/webhook.yaml").read_text("utf-8")
-)
-OPERATOR_ROLE = list(yaml.safe_load_all(Path("k8s/operator/role.yaml").read_text("utf-8")))
 ACCOUNT = "fraud-detection-operator"
 DAY = timedelta(days=1)
 BAD: dict[str, Any] = rule("bad") | {"spec": {"expression": "transaction.amount >= 900"}}
@@ -44,10 +42,18 @@ class Webhooked(Operated):
         super().__init__(server, folder, None, **settings)
         (self.port,) = free_ports(1)
         self.operator.add_environment(WEBHOOK_PORT=str(self.port), WEBHOOK_HOST="127.0.0.1")
-        self.configuration = f"fraud-detection-{self.namespace}"
-        self._give_rights()
-        text = yaml.safe_dump(self._configuration(policy))
-        server.kubectl("create", "-f", "-", stdin=text)
+        webhook = {"webhook": {"failurePolicy": policy}}
+        objects = render(OURS, namespace=self.namespace, operator=webhook)
+        rights = {"ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding"}
+        self.apply(*(o for o in objects if o["kind"] in rights | {"ClusterRole"}))
+        kubeconfig = server.account(self.namespace, ACCOUNT)
+        self.operator.add_environment(KUBECONFIG=str(kubeconfig))
+        configuration = pick(objects, "ValidatingWebhookConfiguration")
+        self.configuration = configuration["metadata"]["name"]
+        # The operator is no pod here, and has no Service.
+        address = {"url": f"https://127.0.0.1:{self.port}/fraudrule"}
+        configuration["webhooks"][0]["clientConfig"] = address
+        server.kubectl("create", "-f", "-", stdin=yaml.safe_dump(configuration))
 
     def __exit__(self, *details: object) -> None:
         super().__exit__(*details)
@@ -69,32 +75,6 @@ class Webhooked(Operated):
             *("patch", "validatingwebhookconfiguration", self.configuration),
             *("--type=json", "-p", patch),
         )
-
-    def _give_rights(self) -> None:
-        account, role, binding = (dict(one) for one in OPERATOR_ROLE)
-        binding["subjects"] = [{**binding["subjects"][0], "namespace": self.namespace}]
-        self.apply(account, role, binding)
-        name = {"metadata": {"name": self.configuration}}
-        rights = [{**ROLE["rules"][0], "resourceNames": [self.configuration]}]
-        reference = {**BINDING["roleRef"], "name": self.configuration}
-        subjects = [{**BINDING["subjects"][0], "namespace": self.namespace}]
-        self.apply(
-            {**ROLE, **name, "rules": rights},
-            {**BINDING, **name, "roleRef": reference, "subjects": subjects},
-        )
-        kubeconfig = self.server.account(self.namespace, ACCOUNT)
-        self.operator.add_environment(KUBECONFIG=str(kubeconfig))
-
-    def _configuration(self, policy: str) -> dict[str, Any]:
-        selector = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
-        webhook = {
-            **CONFIGURATION["webhooks"][0],
-            "failurePolicy": policy,
-            "namespaceSelector": selector,
-            "clientConfig": {"url": f"https://127.0.0.1:{self.port}/fraudrule"},
-        }
-        name = {"name": self.configuration}
-        return {**CONFIGURATION, "metadata": name, "webhooks": [webhook]}
 
 
 def test_the_operators_own_authority_is_put_back_when_someone_takes_it_away(
