@@ -19,6 +19,8 @@ VALID = {
     "TRANSACTIONS_PER_SECOND": "5",
     "TRANSACTIONS_SEED": "5",
     "TRANSACTIONS_COUNT": "5",
+    "TRANSACTIONS_PROFILE": "accounts",
+    "TRANSACTIONS_ACCOUNTS": "50",
     "SCORE_THRESHOLD": "5",
     "MAX_FUTURE_SECONDS": "5",
     "STATUS_PORT": "5",
@@ -88,6 +90,14 @@ def test_a_rate_is_a_number_or_max(number: str) -> None:
         ),
         (GeneratorSettings, "TRANSACTIONS_COUNT", "0", "a whole number from 1"),
         (GeneratorSettings, "TRANSACTIONS_COUNT", "many", "a whole number from 1"),
+        (GeneratorSettings, "TRANSACTIONS_PROFILE", "zipf", "one of accounts, uniform"),
+        (GeneratorSettings, "TRANSACTIONS_ACCOUNTS", "9", "a whole number from 10 to 10000000"),
+        (
+            GeneratorSettings,
+            "TRANSACTIONS_ACCOUNTS",
+            "10000001",
+            "a whole number from 10 to 10000000",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_said_with_what_would(

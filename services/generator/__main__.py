@@ -11,6 +11,7 @@ import time
 import structlog
 from confluent_kafka import KafkaException
 
+from services.generator.accounts import Accounts
 from services.generator.pace import Pace
 from services.generator.profile import Uniform
 from services.generator.sending import Sender
@@ -88,8 +89,8 @@ class Generator:
         """Send what is due when it is due; the exit code is 0 when all of it was acknowledged."""
         started = time.monotonic()
         rate = self._settings.transactions_per_second
-        pace = Pace(float("inf") if rate == "max" else rate, started)
-        profile = Uniform(self._settings.transactions_seed)
+        per_second = float("inf") if rate == "max" else rate
+        pace, profile = Pace(per_second, started), self._profile(per_second)
         broken = False
         try:
             while not self._stop.is_set() and (n := self._wanted(pace, sender.sent)) is not None:
@@ -101,6 +102,12 @@ class Generator:
             log.error("cannot go on", reason=error.args[0].str())  # noqa: TRY400 - a line, no trace
         seconds = time.monotonic() - started
         return 1 if self._finish(sender, seconds) or broken else 0
+
+    def _profile(self, per_second: float) -> Uniform | Accounts:
+        settings = self._settings
+        if settings.transactions_profile == "uniform":
+            return Uniform(settings.transactions_seed)
+        return Accounts(settings.transactions_seed, settings.transactions_accounts, per_second)
 
     def _wanted(self, pace: Pace, sent: int) -> int | None:
         """How many to send now; None when all have been."""

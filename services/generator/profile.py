@@ -8,7 +8,7 @@ from struct import Struct
 
 _ALPHABET = (string.digits + string.ascii_letters).encode()
 # A random byte to a character. 256 is no multiple of 62, so the first 8 come a quarter more often.
-_CHARACTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
+CHARACTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 _LEAST_CENTS, _AMOUNTS = 100, 99_901
 
 # A record's 44 random bytes: source (12), target (12), id (16), amount (4). Three views of them:
@@ -38,7 +38,7 @@ class Uniform:
         About 0.7 µs a record.
         """
         data = self._random.randbytes(n * _RECORD_BYTES)
-        accounts = _ACCOUNTS.iter_unpack(data.translate(_CHARACTERS))
+        accounts = _ACCOUNTS.iter_unpack(data.translate(CHARACTERS))
         ids = _IDS.iter_unpack(data.hex().encode())
         cents = (_LEAST_CENTS + word % _AMOUNTS for (word,) in _AMOUNT.iter_unpack(data))
         return [

@@ -17,6 +17,16 @@ class GeneratorSettings(KafkaSettings, frozen=True, kw_only=True):
     transactions_per_second: Annotated[
         Rate, Meta(description="The rate, from 0.1 on; max is as fast as it can.")
     ] = 1000.0
+    transactions_profile: Annotated[
+        Literal["uniform", "accounts"],
+        Meta(
+            description="What transactions are like: uniform, between accounts that never recur; "
+            "or accounts, between accounts with habits, some of them robbed."
+        ),
+    ] = "uniform"
+    transactions_accounts: Annotated[
+        int, Meta(ge=10, le=10_000_000, description="How many accounts the profile accounts has.")
+    ] = 10_000
     transactions_seed: (
         Annotated[int, Meta(ge=0, description="The same seed gives the same transactions.")] | None
     ) = None
