@@ -1,6 +1,7 @@
 # Everything runs from .venv in this tree, made from the lock. Needs Python >= 3.11; the demo and
-# the tests also need Java >= 17 and Maven, which fetches Apache Kafka, and the tests of the operator
-# Go >= 1.24, which builds the API server of Kubernetes.
+# the tests also need Java >= 17 and Maven, which fetches Apache Kafka. The tests of the operator and of
+# the charts need Go >= 1.24, which builds the API server of Kubernetes and Helm, and a Java >= 21, which
+# makes Strimzi's CRDs.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +12,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
-.PHONY: help demo test check format bench lock crd proto clean
+.PHONY: help demo test check format bench lock crd readmes proto clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,10 @@ crd: .venv/ready ## Generate the FraudRule resource and its reference from the m
 	@mkdir -p charts/fraud-detection/files
 	@cp k8s/crds/fraudrules.yaml charts/fraud-detection/files/fraudrules.yaml
 	@$(BIN)/python -m services.operator.reference
+
+readmes: .venv/ready ## Write the tables of values in the charts' READMEs
+	@for chart in charts/*; do $(BIN)/python -m tests.charts.readme $$chart > $$chart/README.md.new \
+		&& mv $$chart/README.md.new $$chart/README.md; done
 
 proto: .venv/ready ## Generate the reader of checked expressions from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. services/rules/checked.proto

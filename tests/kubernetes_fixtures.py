@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.local_kubernetes import ControlPlane, ControlPlaneError
+from tests.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +32,19 @@ class ApiServer(ControlPlane):
         return self.run_kubectl(*arguments, stdin=stdin).stderr
 
     def install(self) -> None:
-        """Install the CRD, and wait until it is served."""
+        """Install the CRD, and wait until it is served.
+
+        Not with `kubectl wait`, which fails on a CRD that has no status yet.
+        """
         self.kubectl("apply", "--server-side", "-f", "k8s/crds")
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        until(self._served, "FraudRules are served")
+
+    def _served(self) -> bool:
+        try:
+            self.kubectl("get", "fraudrules")
+        except ControlPlaneError:
+            return False
+        return True
 
     def account(self, namespace: str, name: str) -> Path:
         """Give the kubeconfig of a service account, which is created where it is not there."""
