@@ -17,7 +17,7 @@ from lightkube.resources.core_v1 import ConfigMap
 from rich.console import Console
 from rich.table import Table
 
-from services.operator.detectors import Report  # noqa: TC001 - msgspec reads the annotation
+from services.operator.detectors import MANY, Report
 from services.operator.resource_definition import GROUP, PLURAL, VERSION
 from services.rules.model import KIND
 from services.settings import SettingError
@@ -92,7 +92,7 @@ def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
     name, generation = rule["metadata"]["name"], rule["metadata"]["generation"]
     active = status.get("activeGeneration", 0)
     never = "" if active else "no version of the rule was good yet"
-    lack = {r.pod: never or r.message for r in reports if never or name in r.missing}
+    lack = {r.pod: never or r.message for r in reports if never or {name, MANY} & {*r.missing}}
     return Standing(
         name=name,
         mode=rule["spec"]["mode"],

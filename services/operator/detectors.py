@@ -39,6 +39,10 @@ class Page(msgspec.Struct, frozen=True, rename="camel"):
     in_force: dict[str, str]
 
 
+# Of so many rules that a detector lacks each is told; of more, only that they are many.
+MOST_MISSING = 50
+MANY = "*"
+
 # A page, or in words why there is none.
 Answer = Page | str
 
@@ -125,6 +129,13 @@ def report(detector: Detector, answer: Answer, rules: Mapping[str, str], ruleset
         state = "OtherSettings"
         message = "its SCORE_THRESHOLD or schema is not the operator's"
     return Report(pod=detector.pod, state=state, hash=answer.hash, missing=missing, message=message)
+
+
+def brief(report: Report) -> Report:
+    """Shorten what is told of a detector: a ConfigMap holds many pods, but not times many rules."""
+    if len(report.missing) <= MOST_MISSING:
+        return report
+    return msgspec.structs.replace(report, missing=(MANY,))
 
 
 def pokes(

@@ -74,6 +74,11 @@ def test_a_rule_that_never_was_good_is_on_no_detector() -> None:
     assert (told.have, told.lack) == ((), {"a": "no version of the rule was good yet"})
 
 
+def test_a_detector_that_lacks_many_lacks_this_one_too() -> None:
+    silent = report("a", "*", state="Silent", message="does not answer")
+    assert standing(rule(), [silent]).lack == {"a": "does not answer"}
+
+
 def messages(value: dict[str, Any]) -> Standing:
     return standing(value, [])
 

@@ -16,6 +16,7 @@ from services.operator.detectors import (
     Page,
     Poked,
     Report,
+    brief,
     detectors,
     poke_value,
     pokes,
@@ -372,3 +373,13 @@ def test_every_poke_has_another_value_than_the_one_before(steps: list[tuple[str,
 @given(st.sampled_from([A, B]), st.integers(1, 10_000))
 def test_the_value_of_a_poke_says_for_which_ruleset_it_is(ruleset: str, times: int) -> None:
     assert poke_value(Poked(ruleset, 0.0, times)).split(".")[0] == ruleset
+
+
+def test_what_is_told_of_a_detector_stays_short_however_many_rules_it_lacks() -> None:
+    rules = {f"rule-{i}": "1" for i in range(1000)}
+    assert brief(report(detector(), "does not answer", rules, "abc")).missing == ("*",)
+
+
+def test_a_few_rules_that_a_detector_lacks_are_told_by_name() -> None:
+    told = report(detector(), page(a="1"), {"a": "1", "b": "2"}, "abc")
+    assert brief(told) == told
