@@ -15,13 +15,17 @@ from confluent_kafka.admin import AdminClient
 
 from services.local_kafka import create_topics
 from services.this_machine import die_with_parent
+from tests.bench.recurring import Recurring
 
 if TYPE_CHECKING:
     from services.local_kafka import Broker
 
 PARTITIONS = 4
 INPUT = "bench.transactions"
+# The same number of records, of accounts that come back: for contenders with windows.
+RECURRING_INPUT = "bench.recurring"
 RECORDS = 1_500_000
+ACCOUNTS = 100_000
 SEED_RECORDS = 60_000
 # Starting up is not what is measured: the clock runs from this share of the records on.
 WARM_SHARE = 0.2
@@ -37,11 +41,15 @@ class Run(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """A program to measure, and the settings it runs with."""
+    """A program to measure, and the settings it runs with.
+
+    The program is a Python module, or a command line.
+    """
 
     name: str
-    module: str
+    program: str | tuple[str, ...]
     settings: dict[str, str]
+    topic: str = INPUT
 
 
 def fill(broker: Broker) -> None:
@@ -58,28 +66,47 @@ def fill(broker: Broker) -> None:
     subprocess.run(_command("services.generator"), env=os.environ | settings, check=True)
 
 
+def fill_recurring(broker: Broker) -> None:
+    """Write the records of accounts that come back; the last of them happened just now."""
+    create_topics(broker.bootstrap, {RECURRING_INPUT: PARTITIONS})
+    profile = Recurring(RECORDS, ACCOUNTS)
+    profile.write(broker, RECURRING_INPUT, time.time_ns() // 1_000_000 - profile.span_ms)
+
+
 def run(broker: Broker, contender: Contender) -> Run:
     """Run a contender over all records, into fresh topics and as a fresh group."""
-    number = next(_runs)
-    outputs = {name: f"bench-{number}.{name.lower()}" for name in ("LEGIT", "FRAUD", "DEAD_LETTER")}
+    group = f"bench-{next(_runs)}"
+    environment = make_outputs(broker, group) | contender.settings
+    environment["TRANSACTIONS_TOPIC"] = contender.topic
+    try:
+        if contender.program == "tests.bench.seed_loop":
+            return _run_seed(environment | {"COUNT": str(SEED_RECORDS)})
+        return _watch(broker, contender, environment)
+    finally:
+        delete_topics(broker, group)
+
+
+def make_outputs(broker: Broker, group: str) -> dict[str, str]:
+    """Create a group's output topics, and give the environment that tells of them."""
+    outputs = {name: f"{group}.{name.lower()}" for name in ("LEGIT", "FRAUD", "DEAD_LETTER")}
     create_topics(broker.bootstrap, dict.fromkeys(outputs.values(), PARTITIONS))
-    environment = {
+    return {
         **os.environ,
-        **contender.settings,
         **{f"{name}_TOPIC": topic for name, topic in outputs.items()},
         "KAFKA_BROKER_URL": broker.bootstrap,
-        "TRANSACTIONS_TOPIC": INPUT,
-        "CONSUMER_GROUP": f"bench-{number}",
+        "CONSUMER_GROUP": group,
         "LOG_LEVEL": "error",
     }
-    try:
-        if contender.module == "tests.bench.seed_loop":
-            return _run_seed(environment | {"COUNT": str(SEED_RECORDS)})
-        return _watch(broker, contender.module, environment)
-    finally:
-        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-        for deletion in admin.delete_topics(list(outputs.values())).values():
-            deletion.result()
+
+
+def delete_topics(broker: Broker, group: str) -> None:
+    """Delete a group's outputs, and the changelogs that a contender may have made."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    topics = [
+        t for t in admin.list_topics(timeout=10).topics if t.startswith((f"{group}.", f"{group}-"))
+    ]
+    for deletion in admin.delete_topics(topics).values():
+        deletion.result()
 
 
 def _run_seed(environment: dict[str, str]) -> Run:
@@ -90,16 +117,17 @@ def _run_seed(environment: dict[str, str]) -> Run:
     return Run(told["cpu"] / SEED_RECORDS * 1e6, SEED_RECORDS / told["seconds"])
 
 
-def _watch(broker: Broker, module: str, environment: dict[str, str]) -> Run:
+def _watch(broker: Broker, contender: Contender, environment: dict[str, str]) -> Run:
     """Measure from outside: committed offsets for the records, /proc for the CPU."""
     group = environment["CONSUMER_GROUP"]
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
-    partitions = [TopicPartition(INPUT, p) for p in range(PARTITIONS)]
-    process = subprocess.Popen(_command(module), env=environment, preexec_fn=die_with_parent)
+    partitions = [TopicPartition(contender.topic, p) for p in range(PARTITIONS)]
+    command = _command(contender.program)
+    process = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
     first: tuple[float, float, int] | None = None
     try:
         while True:
-            assert process.poll() is None, f"{module} ended"
+            assert process.poll() is None, f"{contender.name} ended"
             done = sum(max(p.offset, 0) for p in consumer.committed(partitions))
             now = (time.monotonic(), _cpu_seconds(process.pid), done)
             if first is None and done >= RECORDS * WARM_SHARE:
@@ -123,5 +151,5 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _command(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
+def _command(program: str | tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", program] if isinstance(program, str) else list(program)
