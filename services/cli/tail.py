@@ -46,7 +46,7 @@ def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -
         "dead-letters": settings.dead_letter_topic,
     }[stream]
     if missing_topics(settings, [topic]):
-        raise SettingError(f"no topic {topic} at {settings.kafka_broker_url}")
+        raise SettingError(f"no topic {topic} at {settings.kafka_broker_url}, or no right to it")
     consumer = _consumer(settings)
     shown = 0
     try:

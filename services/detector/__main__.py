@@ -117,7 +117,7 @@ class Detector:
         if missing := missing_topics(settings, names):
             raise StreamError(
                 f"no topic {', '.join(missing)} at {settings.kafka_broker_url}; create it, "
-                "or set the variable that names it"
+                "give this client the right to it, or set the variable that names it"
             )
         return True
 

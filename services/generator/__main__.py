@@ -82,7 +82,7 @@ class Generator:
         if missing_topics(settings, [settings.transactions_topic]):
             raise MissingTopicError(
                 f"no topic {settings.transactions_topic} at {settings.kafka_broker_url}; "
-                "create it, or set TRANSACTIONS_TOPIC"
+                "create it, give this client the right to it, or set TRANSACTIONS_TOPIC"
             )
 
     def _generate(self, sender: Sender) -> int:

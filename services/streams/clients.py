@@ -103,8 +103,8 @@ def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
     admin = _admin(settings)
     # Asked for one by one, so that a client without the right to see others may ask.
     found = {name: admin.list_topics(name, ATTEMPT_SECONDS).topics[name] for name in names}
-    unknown = KafkaError.UNKNOWN_TOPIC_OR_PART
-    return [name for name, topic in found.items() if topic.error and topic.error.code() == unknown]
+    hidden = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED}
+    return [name for name, topic in found.items() if topic.error and topic.error.code() in hidden]
 
 
 def _admin(settings: KafkaSettings) -> AdminClient:
