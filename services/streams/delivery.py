@@ -134,6 +134,7 @@ class Session:
         # Nothing came from these since they were assigned or rewound: librdkafka still gives the
         # position from before, and committing that would lose records.
         self._unread: set[int] = set()
+        self._taken_at = time.monotonic()
         self._lost_some = False
         self._failed: KafkaException | None = None
         self._closing = False
@@ -195,24 +196,22 @@ class Session:
     def _rewind(self, error: KafkaException, stop: threading.Event) -> None:
         """Give up the transaction, and read again what was in it, as the same member of the group.
 
-        A static member that left and came back in the middle of a cooperative
-        rebalance would be handed its old share without the second half of it, and
-        the partitions that were to move would belong to no one.
+        A static member that comes back in the middle of a cooperative rebalance gets
+        its old share, and the partitions that were to move belong to no one.
 
         Raises:
-            KafkaException: there is no going on with this consumer either, or the
-                broker is away.
+            KafkaException: there is no going on with this consumer.
             StreamError: nor with any other.
 
         """
         _refuse_if_final(error.args[0], self._stream)
+        if time.monotonic() - self._taken_at > CALL_SECONDS:
+            raise error  # the broker was away: a consumer not polled for so long may be fenced
         log.warning("transaction given up", reason=_said(error.args[0]), uncommitted=self.pending)
         self._give_up()
         stop.wait(PAUSE_SECONDS)
         self._producer = Producer(self._stream.producer_config(), logger=self._logger)
         if self._stream.exactly_once:
-            # Once: while the broker is away the consumer is not polled here, and would come out of
-            # a long wait with its session over, and fenced.
             self._producer.init_transactions(CALL_SECONDS)
         if not self._assigned:
             return
@@ -245,6 +244,7 @@ class Session:
             messages = self._consumer.consume(BATCH_RECORDS, max(self._left(), 0.0))
         else:
             first = self._consumer.poll(IDLE_SECONDS)
+            self._taken_at = time.monotonic()
             if first is None:
                 return []
             self._since = time.monotonic()
@@ -255,6 +255,7 @@ class Session:
             # Fetched before a rebalance took their partition: another detector judges them.
             kept = {p.partition for p in self._assigned}
             messages = [message for message in messages if message.partition() in kept]
+        self._taken_at = time.monotonic()
         return messages
 
     def _without_errors(self, messages: list[Message]) -> list[Message]:
