@@ -23,6 +23,7 @@ VALID = {
     "TRANSACTIONS_ACCOUNTS": "50",
     "SCORE_THRESHOLD": "5",
     "MAX_FUTURE_SECONDS": "5",
+    "MAX_LATE_SECONDS": "5",
     "STATUS_PORT": "5",
     "DELIVERY": "at_least_once",
     "LOG_LEVEL": "debug",

@@ -13,6 +13,7 @@ from services.cli.check import check_rules
 from services.cli.standing import get_rules
 from services.cli.tail import tail
 from services.detector.settings import DetectorSettings
+from services.rules import DEFAULT_KEY
 from services.settings import SettingError, load
 from services.transactions import SchemaError
 
@@ -29,7 +30,9 @@ def main(argv: list[str] | None = None) -> int:
                 arguments.names, arguments.namespace, arguments.config_map, arguments.output
             )
         if arguments.command == "rules":
-            return check_rules(arguments.paths, arguments.schema, arguments.output)
+            return check_rules(
+                arguments.paths, arguments.schema, arguments.keyed_by, arguments.output
+            )
         settings = load(DetectorSettings, os.environ)
         return tail(settings, arguments.stream, arguments)
     except (SettingError, SchemaError, FileNotFoundError) as error:
@@ -58,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or a folder")
     check.add_argument("--schema", type=Path, help="the transaction's schema; built in by default")
+    check.add_argument(
+        "--keyed-by",
+        default=DEFAULT_KEY,
+        metavar="FIELD",
+        help="what the input topic is keyed by, or none (the detector's KEYED_BY); "
+        f"{DEFAULT_KEY} by default",
+    )
     _add_output(check)
 
     get = verbs.add_parser(

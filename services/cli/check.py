@@ -8,15 +8,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.rules import Compiler, Report, check
+from services.rules.keys import complaint_of_key
+from services.settings import SettingError
 from services.transactions import load_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_rules(paths: list[Path], schema: Path | None, output: str) -> int:
-    """Check rules and print what was found; 0 when all of them may go live, else 1."""
-    reports = check(paths, Compiler(load_schema(schema)))
+def check_rules(paths: list[Path], schema: Path | None, keyed_by: str, output: str) -> int:
+    """Check rules and print what was found; 0 when all of them may go live, else 1.
+
+    Args:
+        paths: files or folders.
+        schema: a file with the transaction's schema; the built-in one where it is None.
+        keyed_by: the field that the input topic is keyed by, or none.
+        output: text or json.
+
+    Raises:
+        SettingError: the schema has no such field.
+
+    """
+    known = load_schema(schema)
+    if complaint := complaint_of_key(known, keyed_by):
+        raise SettingError(f"--keyed-by: {complaint}")
+    reports = check(paths, Compiler(known, keyed_by))
     if output == "json":
         sys.stdout.write(
             msgspec.json.format(msgspec.json.encode(_machine(reports))).decode() + "\n"

@@ -32,8 +32,10 @@ _FraudRule = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
 class Standing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One rule, for people.
 
-    `state` is Ready, Disabled, Stale (an older generation decides), Invalid
-    (nothing decides) or Pending (the operator has not looked yet).
+    `state` is Ready, Warming (good, and detectors still build its windows),
+    Disabled, Stale (an older generation decides), Invalid (nothing decides) or
+    Pending (the operator has not looked yet). `inexact` is why its windows lack
+    something, "" where they do not.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     have: tuple[str, ...]
     lack: dict[str, str]
     message: str
+    inexact: str
     warnings: tuple[str, ...]
 
 
@@ -86,31 +89,40 @@ def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
 
     """
     status = rule.get("status") or {}
-    ready: dict[str, Any] = next(
-        (c for c in status.get("conditions", ()) if c["type"] == "Ready"), {}
-    )
+    conditions: dict[str, dict[str, Any]] = {c["type"]: c for c in status.get("conditions", ())}
+    ready, exact = conditions.get("Ready", {}), conditions.get("Exact", {})
     name, generation = rule["metadata"]["name"], rule["metadata"]["generation"]
     active = status.get("activeGeneration", 0)
     never = "" if active else "no version of the rule was good yet"
-    lack = {r.pod: never or r.message for r in reports if never or {name, MANY} & {*r.missing}}
+    lack = {r.pod: never or _why(r, name) for r in reports if never or {name, MANY} & {*r.missing}}
     return Standing(
         name=name,
         mode=rule["spec"]["mode"],
-        state=_state(ready, generation, active),
+        state=_state(conditions, generation, active),
         generation=generation,
         active_generation=active,
         have=tuple(r.pod for r in reports if r.pod not in lack),
         lack=lack,
         message=ready.get("message", "") if ready.get("status") == "False" else "",
+        inexact=exact.get("message", "") if exact.get("status") == "False" else "",
         warnings=tuple(status.get("warnings", ())),
     )
 
 
-def _state(ready: dict[str, Any], generation: int, active: int) -> str:
+def _why(report: Report, name: str) -> str:
+    """Say why a detector lacks a rule."""
+    if {name, MANY} & {*report.warming}:
+        return "builds its windows from the log"
+    return report.message
+
+
+def _state(conditions: dict[str, dict[str, Any]], generation: int, active: int) -> str:
+    ready = conditions.get("Ready", {})
     if ready.get("observedGeneration") != generation:
         return "Pending"
     if ready["status"] == "True":
-        return "Disabled" if ready["reason"] == "Disabled" else "Ready"
+        warming = conditions.get("Applied", {}).get("reason") == "Warming"
+        return "Disabled" if ready["reason"] == "Disabled" else "Warming" if warming else "Ready"
     return "Stale" if active else "Invalid"
 
 
@@ -168,6 +180,7 @@ def _details(told: Standing) -> Iterable[str]:
     notes = [
         *([told.message] if told.message else []),
         *([f"not on {lacking}"] if lacking and told.active_generation else []),
+        *([f"not exact: {told.inexact}"] if told.inexact else []),
         *(f"warning: {warning}" for warning in told.warnings),
     ]
     if notes:

@@ -8,22 +8,32 @@ import signal
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from confluent_kafka import KafkaException
 
-from services.detector.judge import Judge
+from services.detector.judge import Judge, Topics
+from services.detector.keying import Keying
+from services.detector.partitions import Partitions
+from services.detector.reading import Reader
 from services.detector.ruleset_source import RulesetSource
 from services.detector.settings import DetectorSettings
 from services.rules import Compiler, RuleStore
 from services.settings import SettingError, load
 from services.streams.clients import broker_answers, missing_topics, wait_for_broker
-from services.streams.delivery import Health, StreamError, run
+from services.streams.delivery import StreamError, run
 from services.streams.ownership import OwnershipWatch
+from services.streams.processing import Health
 from services.streams.stream import Stream
 from services.telemetry import StatusServer, configure_logs, metrics
 from services.transactions import SchemaError, load_schema
+from services.windows import prepare as prepare_windows
+
+if TYPE_CHECKING:
+    from services.transactions import Schema
 
 log = structlog.get_logger()
 
@@ -51,17 +61,20 @@ class Detector:
     def __init__(self, settings: DetectorSettings) -> None:
         self._settings = settings
         schema = load_schema(Path(settings.schema_path) if settings.schema_path else None)
-        store = RuleStore(Compiler(schema), settings.score_threshold, _count_error)
-        self._rules = RulesetSource(_existing(settings.rules_path), store)
+        compiler = Compiler(schema, settings.keyed_by)
+        _require_field(schema, compiler.keyed_by)
+        store = RuleStore(compiler, settings.score_threshold, _count_error)
+        self._keying = Keying(compiler.keyed_by)
+        self._rules = RulesetSource(_existing(settings.rules_path), store, self._more)
         _require_rules(self._rules, settings.rules_path)
-        self._judge = Judge(
+        self._reader = Reader(
             schema,
-            self._rules,
-            legit_topic=settings.legit_topic,
-            fraud_topic=settings.fraud_topic,
-            dead_letter_topic=settings.dead_letter_topic,
             max_future_ms=int(settings.max_future_seconds * 1000),
+            max_late_ms=int(settings.max_late_seconds * 1000),
         )
+        self._partitions = Partitions(self._stream(), self._rules.current, self._reader)
+        topics = Topics(settings.legit_topic, settings.fraud_topic, settings.dead_letter_topic)
+        self._judge = Judge(self._reader, self._rules, self._partitions, topics, self._keying)
         self._health = Health()
         self._stop = threading.Event()
 
@@ -79,6 +92,7 @@ class Detector:
         port = status.start()
         log.info("started", status_port=port, instance_id=settings.instance_id)
         try:
+            prepare_windows()
             if self._prepare():
                 stream = self._stream()
                 ownership = OwnershipWatch(stream)
@@ -86,6 +100,7 @@ class Detector:
                 self._rules.start()
                 _spare_the_collector()
                 run(stream, self._judge, self._stop, self._health)
+                self._partitions.close()
                 self._rules.stop()
                 ownership.stop()
         finally:
@@ -121,6 +136,14 @@ class Detector:
             )
         return True
 
+    def _more(self) -> dict[str, Any]:
+        """What `/ruleset` tells beside the rules."""
+        short = [
+            {"partition": number, "until": datetime.fromtimestamp(ms / 1000, UTC).isoformat()}
+            for number, ms in sorted(self._partitions.short.items())
+        ]
+        return {"keying": self._keying.page(), "windows": {"short": short}}
+
     def _live(self) -> str | None:
         still = time.monotonic() - self._health.beat
         # librdkafka waits without bound for a coordinator that is away, and goes on by itself when
@@ -130,7 +153,9 @@ class Detector:
         return f"the loop has not moved for {still:.0f} s, and Kafka answers"
 
     def _ready(self) -> str | None:
-        return None if self._health.assigned else "no partitions are assigned yet"
+        if not self._health.assigned:
+            return "no partitions are assigned yet"
+        return "windows are being rebuilt" if self._partitions.waiting else None
 
 
 def _spare_the_collector() -> None:
@@ -142,6 +167,15 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
+
+
+def _require_field(schema: Schema, keyed_by: str) -> None:
+    names = [field.name for field in schema.fields]
+    if keyed_by not in {*names, "none"}:
+        raise SettingError(
+            f"KEYED_BY: the schema has no field {keyed_by!r}; name one of {', '.join(names)}, "
+            "or none"
+        )
 
 
 def _existing(rules_path: str) -> Path:

@@ -1,51 +1,68 @@
-"""From a batch of records to where each goes: the hot path, on one screen.
+"""From a batch of records to where each goes: the hot path.
 
-Everything per record is either C called through `map`, or one of two loops:
+Everything per record is C called through `map`, numpy, or one of two loops:
 settling event times, and the ruleset's generated function. What a mask of
-matches means (topic, headers) is looked up in a table that fills itself.
+matches means (topic, headers) is looked up in a table that fills itself; only
+matches that tell of aggregates are written anew each time.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from services.detector.partitions import write_note
+from services.detector.reading import NEVER, name
 from services.streams.dead_letters import dead_letter_headers
+from services.streams.processing import place_of
 from services.telemetry import metrics
-from services.transactions import Refusal, refuse, settle_event_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from confluent_kafka import Consumer
 
-    from confluent_kafka import Consumer, Message, TopicPartition
-
+    from services.detector.keying import Keying
+    from services.detector.partitions import Partitions
+    from services.detector.reading import Read, Reader
     from services.detector.ruleset_source import RulesetSource
     from services.rules import Decision, Ruleset
-    from services.streams.delivery import Batch, Headers, Route
-    from services.transactions import Schema
+    from services.streams.processing import Batch, Headers, Route
+    from services.transactions import Refusal
 
-LAG_EVERY_SECONDS = 1.0
+MEASURE_EVERY_SECONDS = 1.0
 DECISION_HEADER = "fraud.decision"
+
+
+class Topics(NamedTuple):
+    """Where records go."""
+
+    legit: str
+    fraud: str
+    dead_letters: str
 
 
 class Routes(dict[int, "Route"]):
     """What each mask of matches comes to; worked out when first met."""
 
-    def __init__(self, ruleset: Ruleset, legit_topic: str, fraud_topic: str) -> None:
+    def __init__(self, ruleset: Ruleset, topics: Topics) -> None:
         super().__init__()
         self._ruleset = ruleset
-        self._topics = {"legit": legit_topic, "fraud": fraud_topic}
+        self._topics = {"legit": topics.legit, "fraud": topics.fraud}
 
     def __missing__(self, mask: int) -> Route:
         """Decide a mask. Without a match nothing is added to the record."""
-        decision = self._ruleset.decide(mask)
-        headers = explanation(decision, self._ruleset.hash) if decision.matches else None
-        route = self._topics[decision.verdict], headers
-        self[mask] = route
+        route = self[mask] = self._route(self._ruleset.decide(mask))
         return route
+
+    def telling(self, mask: int, values: list[Any]) -> Route:
+        """Decide a mask whose rules tell of aggregates, with their values."""
+        return self._route(self._ruleset.explain(mask, values))
+
+    def _route(self, decision: Decision) -> Route:
+        headers = explanation(decision, self._ruleset.hash) if decision.matches else None
+        return self._topics[decision.verdict], headers
 
 
 def explanation(decision: Decision, ruleset_hash: str) -> Headers:
@@ -57,117 +74,212 @@ def explanation(decision: Decision, ruleset_hash: str) -> Headers:
     return [(DECISION_HEADER, msgspec.json.encode(told))]
 
 
+class Outcome(NamedTuple):
+    """What was decided of one record; `mask` and `time_ms` are those of a transaction."""
+
+    route: Route
+    ruleset: Ruleset
+    mask: int
+    time_ms: int
+    refusal: Refusal | None
+
+
+class Judged(NamedTuple):
+    """A batch that was judged and is not committed yet."""
+
+    batch: Batch
+    ruleset: Ruleset
+    read: Read
+    routes: list[Route]
+    masks: list[int]
+
+    def outcomes(self) -> list[Outcome]:
+        """What was decided of each record of the batch."""
+        found: list[Outcome] = []
+        masks, times = iter(self.masks), iter(self.read.times_ms.tolist())
+        for i, route in enumerate(self.routes):
+            if refusal := self.read.refused.get(i):
+                found.append(Outcome(route, self.ruleset, 0, NEVER, refusal))
+            else:
+                found.append(Outcome(route, self.ruleset, next(masks), next(times), None))
+        return found
+
+
 class Judge:
-    """Judges records, and counts them once they are committed."""
+    """Judges records, and counts them once they are committed.
+
+    A record is judged once, also when its Kafka transaction is given up: what
+    was decided is kept until the record comes again, as the windows have it in
+    them already.
+    """
 
     def __init__(
         self,
-        schema: Schema,
+        reader: Reader,
         rules: RulesetSource,
-        *,
-        legit_topic: str,
-        fraud_topic: str,
-        dead_letter_topic: str,
-        max_future_ms: int,
+        partitions: Partitions,
+        topics: Topics,
+        keying: Keying,
     ) -> None:
-        self._schema = schema
-        self._decode: Callable[[Any], Any] = schema.decode
+        self._reader = reader
         self._rules = rules
-        self._topics = legit_topic, fraud_topic
-        self._dead_letter_topic = dead_letter_topic
-        self._max_future_ms = max_future_ms
-        self._ruleset = rules.current
-        self._routes = Routes(self._ruleset, *self._topics)
-        self._masks: Counter[int] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._partitions = partitions
+        self._topics = topics
+        self._keying = keying
+        self._ruleset = partitions.ruleset
+        self._routes = Routes(self._ruleset, topics)
+        self._judged: list[Judged] = []
+        # By partition and offset: what was decided of records that are to come again, and of those
+        # of them that have since the last commit.
+        self._again: dict[tuple[int, int], Outcome] = {}
+        self._repeated: dict[tuple[int, int], Outcome] = {}
         self._appended: Counter[int] = Counter()
-        self._lag_at = 0.0
+        # The stream time at the offset that is committed, and at that which would be now.
+        self._committed_times: dict[int, int] = {}
+        self._times: dict[int, int] = {}
+        self._measured_at = 0.0
+
+    def assigned(self, partitions: list[int]) -> None:
+        """Take partitions on."""
+        self._partitions.assigned(partitions)
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Forget partitions."""
+        gone = set(partitions)
+        self._partitions.revoked(partitions)
+        self._again = {at: one for at, one in self._again.items() if at[0] not in gone}
+        for partition in gone:
+            self._committed_times.pop(partition, None)
+            self._times.pop(partition, None)
+
+    def note(self, partition: int) -> str:
+        """What is kept with a committed offset: the stream time there."""
+        stream_times = self._partitions.stream_times
+        return write_note(self._times.get(partition, stream_times.get(partition, NEVER)))
 
     def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes."""
         self._appended.update(batch.timestamps_ms)
-        try:
-            transactions = list(map(self._decode, batch.values))
-        except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
-            return self._process_with_refusals(batch)
-        if settle_event_times(self._schema, transactions, batch.timestamps_ms, self._max_future_ms):
-            return self._process_with_refusals(batch)
-        return self._decide(transactions, batch.messages)
+        return self._judge(batch) if not self._again else self._judge_again(batch)
 
-    def _decide(self, transactions: list[Any], messages: list[Message]) -> list[Route]:
-        if "id" in self._ruleset.reads:
-            _name(transactions, messages)
-        masks = self._ruleset.matches(transactions)
-        self._masks.update(masks)
-        return list(map(self._routes.__getitem__, masks))
+    def _judge(self, batch: Batch) -> list[Route]:
+        stream_times = self._partitions.stream_times
+        for partition, _, _ in batch.runs:
+            self._committed_times.setdefault(partition, stream_times[partition])
+        read = self._reader.read(batch, stream_times)
+        self._keying.sample(batch, read)
+        masks, routes = self._decide(batch, read)
+        for partition, _, end in batch.runs:
+            self._partitions.ready[partition].next = place_of(batch.messages[end - 1])[1] + 1
+            self._times[partition] = stream_times[partition]
+        if read.refused:
+            decided = iter(routes)
+            dead_letters = self._topics.dead_letters
+            routes = [
+                (dead_letters, dead_letter_headers(read.refused[i], message))
+                if i in read.refused
+                else next(decided)
+                for i, message in enumerate(batch.messages)
+            ]
+        self._judged.append(Judged(batch, self._ruleset, read, routes, masks))
+        return routes
 
-    def _process_with_refusals(self, batch: Batch) -> list[Route]:
-        """The slow way, taken for a batch with a record in it that is no transaction."""
-        read = list(map(self._read, batch.values, batch.timestamps_ms))
-        good = [i for i, outcome in enumerate(read) if not isinstance(outcome, Refusal)]
-        decided = iter(self._decide([read[i] for i in good], [batch.messages[i] for i in good]))
-        return [
-            self._dead_letter(outcome, message) if isinstance(outcome, Refusal) else next(decided)
-            for outcome, message in zip(read, batch.messages, strict=True)
-        ]
+    def _decide(self, batch: Batch, read: Read) -> tuple[list[int], list[Route]]:
+        ruleset, transactions = self._ruleset, read.transactions
+        if "id" in ruleset.reads:
+            name(transactions, read.messages(batch))
+        if not ruleset.windows.values:
+            masks = ruleset.matches(transactions)
+            return masks, list(map(self._routes.__getitem__, masks))
+        masks, routes = [], []
+        for partition, begin, end in read.runs:
+            whole = end - begin == len(transactions)
+            own = transactions if whole else transactions[begin:end]
+            windows = self._partitions.ready[partition].windows
+            columns = windows.process(own, read.times_ms[begin:end], ruleset.counted(own))
+            found = ruleset.matches(own, columns)
+            went = list(map(self._routes.__getitem__, found))
+            if vivid := ruleset.vivid:
+                for i in [i for i, mask in enumerate(found) if mask & vivid]:
+                    went[i] = self._routes.telling(found[i], [column[i] for column in columns])
+            masks += found
+            routes += went
+        return masks, routes
 
-    def _read(self, value: bytes | None, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
-        try:
-            transaction = self._decode(value)
-        except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
-            return refuse(self._schema, value, error)
-        refused = settle_event_times(
-            self._schema, [transaction], [timestamp_ms], self._max_future_ms
-        )
-        return refused[0][1] if refused else transaction
-
-    def _dead_letter(self, refusal: Refusal, message: Message) -> Route:
-        self._reasons[refusal.reason] += 1
-        return self._dead_letter_topic, dead_letter_headers(refusal, message)
+    def _judge_again(self, batch: Batch) -> list[Route]:
+        """Give the outcomes that are known already, and judge the rest."""
+        known: list[Outcome | None] = []
+        for message in batch.messages:
+            at = place_of(message)
+            outcome = self._again.get(at)
+            known.append(outcome)
+            if outcome is not None:
+                self._repeated[at] = outcome
+                self._times[at[0]] = max(self._times[at[0]], outcome.time_ms)
+        for partition, _, end in batch.runs:
+            _, last = place_of(batch.messages[end - 1])
+            # Those before it that did not come are committed after all.
+            passed = [at for at in self._again if at[0] == partition and at[1] <= last]
+            for at in passed:
+                del self._again[at]
+        fresh = [m for m, one in zip(batch.messages, known, strict=True) if one is None]
+        routes = iter(self._judge(type(batch).of(fresh)) if fresh else [])
+        return [next(routes) if one is None else one.route for one in known]
 
     def committed(self) -> None:
         """Count what is now true."""
         now_ms = time.time_ns() // 1_000_000
         metrics.observe_latencies({now_ms - at: n for at, n in self._appended.items()})
-        self._count_matches()
-        for reason, n in self._reasons.items():
+        masks: dict[Ruleset, Counter[int]] = {}
+        reasons: Counter[str] = Counter()
+        for judged in self._judged:
+            masks.setdefault(judged.ruleset, Counter()).update(judged.masks)
+            reasons.update(refusal.reason for refusal in judged.read.refused.values())
+            metrics.OUT_OF_ORDER.inc(judged.read.out_of_order)
+        for outcome in self._repeated.values():
+            if outcome.refusal is not None:
+                reasons[outcome.refusal.reason] += 1
+            else:
+                masks.setdefault(outcome.ruleset, Counter())[outcome.mask] += 1
+        for ruleset, counts in masks.items():
+            _count_matches(ruleset, counts)
+        for reason, n in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
-        self.aborted()
+        self._committed_times.update(self._times)
+        self._clear()
 
     def aborted(self) -> None:
-        """Forget what was judged since the last commit."""
-        self._masks.clear()
-        self._reasons.clear()
+        """Keep what was judged since the last commit for when it comes again."""
+        ready = self._partitions.ready
+        again = self._repeated
+        for judged in self._judged:
+            for message, outcome in zip(judged.batch.messages, judged.outcomes(), strict=True):
+                again[place_of(message)] = outcome
+        self._again |= {at: outcome for at, outcome in again.items() if at[0] in ready}
+        self._times.update(self._committed_times)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._judged = []
+        self._repeated = {}
         self._appended.clear()
 
-    def between_transactions(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        """Take up a new ruleset if there is one, and measure the lag once in a while."""
-        if self._rules.current is not self._ruleset:
-            self._ruleset = self._rules.take()
-            self._routes = Routes(self._ruleset, *self._topics)
-        if time.monotonic() - self._lag_at >= LAG_EVERY_SECONDS:
-            self._lag_at = time.monotonic()
-            _measure_lag(consumer, assigned)
-
-    def _count_matches(self) -> None:
-        for mask, n in self._masks.items():
-            decision = self._ruleset.decide(mask)
-            metrics.TRANSACTIONS.labels(decision.verdict).inc(n)
-            for match in decision.matches:
-                metrics.RULE_MATCHES.labels(match.rule, match.mode).inc(n)
+    def between_transactions(self, consumer: Consumer) -> bool:
+        """Take up partitions and rulesets, and measure once in a while."""
+        busy = self._partitions.turn(consumer, self._rules.current)
+        if self._partitions.ruleset is not self._ruleset:
+            self._ruleset = self._partitions.ruleset
+            self._routes = Routes(self._ruleset, self._topics)
+        self._rules.put_in_force(self._ruleset, self._partitions.warming)
+        if time.monotonic() - self._measured_at >= MEASURE_EVERY_SECONDS:
+            self._measured_at = time.monotonic()
+            self._partitions.measure(consumer)
+        return busy
 
 
-def _name(transactions: list[Any], messages: list[Message]) -> None:
-    """Give each transaction without an id its record's: topic-partition-offset."""
-    for transaction, message in zip(transactions, messages, strict=True):
-        if transaction.id is None:
-            transaction.id = f"{message.topic()}-{message.partition()}-{message.offset()}"
-
-
-def _measure_lag(consumer: Consumer, assigned: list[TopicPartition]) -> None:
-    """Set the lag of each partition from what the last fetches told, asking no broker."""
-    for position in consumer.position(assigned):
-        if position.offset >= 0:
-            _, high = consumer.get_watermark_offsets(position, cached=True)
-            lag = max(high - position.offset, 0)
-            metrics.CONSUMER_LAG.labels(position.topic, position.partition).set(lag)
+def _count_matches(ruleset: Ruleset, masks: Counter[int]) -> None:
+    for mask, n in masks.items():
+        decision = ruleset.decide(mask)
+        metrics.TRANSACTIONS.labels(decision.verdict).inc(n)
+        for match in decision.matches:
+            metrics.RULE_MATCHES.labels(match.rule, match.mode).inc(n)

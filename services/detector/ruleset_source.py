@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from services.rules import RuleStore, Update, read_manifests, rule_files, rule_h
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from services.rules import Ruleset, RuleState
@@ -32,14 +33,25 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class RulesetSource:
-    """The newest ruleset that the files gave, and how each rule stands."""
+    """The newest ruleset that the files gave, and how each rule stands.
 
-    def __init__(self, path: Path, store: RuleStore) -> None:
+    Args:
+        path: of the rules, a file or a folder.
+        store: compiles them.
+        more: what else the page tells.
+
+    """
+
+    def __init__(
+        self, path: Path, store: RuleStore, more: Callable[[], dict[str, Any]] = dict
+    ) -> None:
+        self._more = more
         self._path = path
         self._store = store
         self._signature = self._look()
         self._update = self._read()
         self._taken = self._update.ruleset
+        self._warming: tuple[str, ...] = ()
         self._taken_at = time.time()
         self._published = ""
         self._stop = threading.Event()
@@ -61,13 +73,15 @@ class RulesetSource:
         """Whether there are no rules on purpose: a list without any, as the operator writes it."""
         return not self.states and self._path.suffix == ".json"
 
-    def take(self) -> Ruleset:
-        """Take the newest ruleset into use; called by the stream."""
-        self._taken = self._update.ruleset
+    def put_in_force(self, ruleset: Ruleset, warming: tuple[str, ...]) -> None:
+        """Take note of what the stream uses, and of the rules that wait for their windows."""
+        if ruleset is self._taken and warming == self._warming:
+            return
+        self._taken = ruleset
+        self._warming = warming
         self._taken_at = time.time()
         self._publish()
-        log.info("ruleset in force", ruleset=self._taken.hash, rules=len(self._taken.live))
-        return self._taken
+        log.info("ruleset in force", ruleset=ruleset.hash, rules=len(ruleset.live), warming=warming)
 
     def start(self) -> None:
         """Begin to watch the files."""
@@ -88,15 +102,18 @@ class RulesetSource:
         rules = [
             {
                 **msgspec.to_builtins(state),
+                "state": "Warming" if state.name in self._warming else state.state,
                 "matches": matches[state.name],
             }
             for state in self.states
         ]
         return msgspec.json.encode(
             {
+                **self._more(),
                 "hash": self._taken.hash,
                 "inForce": {c.rule.name: rule_hash(c.rule) for c in self._taken.rules},
-                "pending": self.current.hash if self.current is not self._taken else None,
+                "pending": self.current.hash if self.current.hash != self._taken.hash else None,
+                "warming": self._warming,
                 "loadedAt": self._taken_at,
                 "threshold": self._taken.threshold,
                 "rules": rules,
@@ -147,8 +164,11 @@ class RulesetSource:
             metrics.RULESET_INFO.remove(self._published)
         self._published = self._taken.hash
         metrics.RULESET_LOADED.set(self._taken_at)
-        for name in ("Ready", "Disabled", "Stale", "Invalid"):
-            metrics.RULES.labels(name).set(sum(s.state == name for s in self.states))
+        states = Counter(
+            "Warming" if state.name in self._warming else state.state for state in self.states
+        )
+        for name in ("Ready", "Warming", "Disabled", "Stale", "Invalid"):
+            metrics.RULES.labels(name).set(states[name])
 
 
 def _matches() -> Counter[str]:

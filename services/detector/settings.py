@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from services.rules import DEFAULT_THRESHOLD
+from services.rules import DEFAULT_KEY, DEFAULT_THRESHOLD
 from services.settings import KafkaSettings
 
 
@@ -34,6 +34,22 @@ class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
     max_future_seconds: Annotated[
         float, Meta(ge=0, description="How far a timestamp may lie after its record's.")
     ] = 300.0
+    max_late_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000_000,
+            description="How far a timestamp may lie before its partition's latest.",
+        ),
+    ] = 300.0
+    keyed_by: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The field that the input topic is keyed by, which aggregates may group "
+            "by; `none` for a topic without keys.",
+        ),
+    ] = DEFAULT_KEY
     consumer_group: Annotated[str, Meta(min_length=1, description="Shared by all detectors.")] = (
         "fraud-detector"
     )

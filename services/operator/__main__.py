@@ -20,6 +20,7 @@ from services.operator.rulebook import Rulebook
 from services.operator.settings import OperatorSettings
 from services.operator.webhook_certificates import OwnCertificates
 from services.rules import Compiler
+from services.rules.keys import complaint_of_key
 from services.settings import SettingError, load
 from services.telemetry import StatusServer, configure_logs
 from services.transactions import SchemaError, load_schema
@@ -52,7 +53,9 @@ def main() -> int:
 
 async def _run(settings: OperatorSettings) -> None:
     schema = load_schema(Path(settings.schema_path) if settings.schema_path else None)
-    compiler = Compiler(schema)
+    if complaint := complaint_of_key(schema, settings.keyed_by):
+        raise SettingError(f"KEYED_BY: {complaint}")
+    compiler = Compiler(schema, settings.keyed_by)
     cluster = Cluster(settings.operator_namespace)
     reconciler = Reconciler(
         cluster,
@@ -60,6 +63,7 @@ async def _run(settings: OperatorSettings) -> None:
         rules_config_map=settings.rules_config_map,
         detectors_config_map=settings.detectors_config_map,
         labels=_labels(settings.detector_selector),
+        keyed_by=settings.keyed_by,
     )
     own = settings.webhook_port and not settings.webhook_certificate_path
     certificates = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,15 +17,17 @@ import httpx2
 import msgspec
 import structlog
 
-from services.operator.conditions import desired_status, news
+from services.operator.conditions import Reach, desired_status, news
 from services.operator.detectors import (
     POKE_ANNOTATION,
     Answer,
     Detector,
+    Doubt,
     Poked,
     Report,
     brief,
     detectors,
+    doubts,
     poke_value,
     pokes,
     read_page,
@@ -104,6 +107,7 @@ class Reconciler:
         rules_config_map: what detectors mount.
         detectors_config_map: where the detectors' standing is told.
         labels: of detectors' pods.
+        keyed_by: what the detectors should take the input topic to be keyed by.
 
     """
 
@@ -115,7 +119,9 @@ class Reconciler:
         rules_config_map: str,
         detectors_config_map: str,
         labels: dict[str, str],
+        keyed_by: str,
     ) -> None:
+        self._keyed_by = keyed_by
         self._api = api
         self._rulebook = rulebook
         self._rules_config_map = rules_config_map
@@ -162,11 +168,11 @@ class Reconciler:
             seen = await self._read()
         answers = await _ask_all(http, seen.detectors)
         hashes, ruleset = self._rulebook.rule_hashes, self._rulebook.hash
-        found = [
-            report(d, a, hashes, ruleset) for d, a in zip(seen.detectors, answers, strict=True)
-        ]
+        asked = list(zip(seen.detectors, answers, strict=True))
+        found = [report(d, a, hashes, ruleset, self._keyed_by) for d, a in asked]
+        doubtful = tuple(doubt for d, a in asked for doubt in doubts(d, a))
         await self._poke_stale(seen, found, ruleset)
-        await self._write_statuses(seen, found)
+        await self._write_statuses(seen, found, doubtful)
         await self._write_reports(seen, found, ruleset)
         self.settled = all(r.state in {"Current", "OtherSettings"} for r in found)
         self._seen = seen
@@ -212,15 +218,19 @@ class Reconciler:
         )
         self._poked |= due
 
-    async def _write_statuses(self, seen: Seen, found: list[Report]) -> None:
+    async def _write_statuses(
+        self, seen: Seen, found: list[Report], doubtful: tuple[Doubt, ...]
+    ) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        missing = [set(told.missing) for told in found]
+        missing = Counter(name for told in found for name in told.missing)
+        warming = Counter(name for told in found for name in told.warming)
         writes = []
         for rule, standing in zip(seen.rules, self._standings, strict=True):
-            applied = sum(standing.name not in names for names in missing)
-            applied = applied if standing.rule else 0
+            name = standing.name
+            applied = len(found) - missing[name] if standing.rule else 0
             before = rule.get("status") or {}
-            status = desired_status(standing, applied, len(found), before, now)
+            reach = Reach(applied, len(found), warming[name], doubtful)
+            status = desired_status(standing, reach, before, now)
             if status != before:
                 writes.append(self._write_status(rule, status))
         await _all(writes)

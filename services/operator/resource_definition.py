@@ -20,14 +20,25 @@ import msgspec
 import yaml
 from msgspec import UNSET, Meta, UnsetType
 
-from services.rules.consistency import DEFAULT_SCORE, REASON_CODE_OF_NAME, SCORE_OF_ALLOW
+from services.rules.consistency import (
+    DEFAULT_SCORE,
+    FIELD_OF_COUNT,
+    LONG_WINDOW,
+    NO_FIELD,
+    REASON_CODE_OF_NAME,
+    SCORE_OF_ALLOW,
+)
 from services.rules.model import (
     API_VERSION,
     KIND,
     MAX_REASON_CODE_LENGTH,
     MAX_TEXT_LENGTH,
+    MAX_WINDOW_SECONDS,
+    WINDOW_PATTERN,
+    Aggregate,
     Example,
     FraudRule,
+    Given,
     Spec,
 )
 
@@ -106,7 +117,8 @@ class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         tuple[Condition, ...],
         Meta(
             max_length=8,
-            description="What holds: Ready, when spec is good; Applied, when detectors have it.",
+            description="What holds: Ready, when spec is good; Applied, when detectors have it; "
+            "Exact, of a rule with aggregates, when its windows have all that they should.",
         ),
     ] = ()
 
@@ -145,6 +157,27 @@ VALIDATIONS = (
         field_path=".spec.reasonCode",
         reason="FieldValueRequired",
     ),
+    Validation(
+        node="spec.aggregates[]",
+        rule="self.function != 'Count' || !has(self.of) || self.of == ''",
+        message=FIELD_OF_COUNT,
+        field_path=".of",
+    ),
+    Validation(
+        node="spec.aggregates[]",
+        rule="self.function == 'Count' || (has(self.of) && self.of != '')",
+        message=NO_FIELD,
+        field_path=".of",
+        reason="FieldValueRequired",
+    ),
+    Validation(
+        node="spec.aggregates[]",
+        # What the pattern refuses is asked this too, and `duration` has no answer for it.
+        rule=f"!self.window.matches('{WINDOW_PATTERN}') || "
+        f"duration(self.window) <= duration('{MAX_WINDOW_SECONDS}s')",
+        message=LONG_WINDOW,
+        field_path=".window",
+    ),
 )
 
 # Any value, but nothing nested: a schema has no type for that, and what is empty holds nothing.
@@ -156,8 +189,9 @@ _PLAIN_VALUE = {
     "x-kubernetes-preserve-unknown-fields": True,
 }
 
-# Lists whose entries are told apart by a field.
-_LIST_KEYS = {"spec.examples": "name", "status.conditions": "type"}
+# Lists whose entries are told apart by a field, and those where their order is all.
+_LIST_KEYS = {"spec.aggregates": "name", "spec.examples": "name", "status.conditions": "type"}
+_SEQUENCES = {"spec.examples[].given"}
 
 # The keywords that a node may have, in the order in which people read them. One that the model
 # brings and that is missing here means something else in OpenAPI 3.0, or nothing: a ValueError.
@@ -172,7 +206,10 @@ _KEYWORDS = (
 _LEFT_OUT = ("title", "additionalProperties")
 # As good as absent: with an empty default, `kubectl get -o yaml` would only be longer.
 _EMPTY: tuple[object, ...] = ("", (), [])
-_STRUCTS: tuple[type[msgspec.Struct], ...] = (FraudRule, Spec, Example, Status, Condition)
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (
+    *(FraudRule, Spec, Aggregate, Example, Given),
+    *(Status, Condition),
+)
 _READY = '.status.conditions[?(@.type=="Ready")]'
 
 
@@ -256,6 +293,8 @@ def _node(raw: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[s
     if key := _LIST_KEYS.get(path):
         node |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
         node["description"] += f" Each has a {key} of its own."
+    if path in _SEQUENCES:
+        node["x-kubernetes-list-type"] = "atomic"
     if node["type"] == "object" and "properties" not in node:
         # Someone's data: plain values, kept as they are, and owned as a whole.
         node |= {"additionalProperties": _PLAIN_VALUE, "x-kubernetes-map-type": "atomic"}

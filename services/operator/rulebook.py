@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 # A ConfigMap takes 1 MiB of data; the rest is for its own fields.
 MAX_DOCUMENT_BYTES = 1_000_000
 _TOO_LARGE = "RulesetTooLarge"
-# The fields that `services.rules.consistency` complains of.
-_FITS_TOGETHER = re.compile(r"spec\.(score|reasonCode|examples\[\d+\]\.name)")
+# The fields that are complained of where parts of a rule do not fit together.
+_FITS_TOGETHER = re.compile(
+    r"spec\.(score|reasonCode|aggregates\[\d+\]\.(name|window|of)"
+    r"|examples(\[\d+\]\.(name|given(\[\d+\]\.every)?))?)"
+)
+_GROUPING = re.compile(r"spec\.aggregates\[\d+\]\.groupBy")
+_EXPRESSION = re.compile(r"spec\.(expression|aggregates\[\d+\]\.where)")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +210,9 @@ def reason_of(problems: tuple[Problem, ...], rule: FraudRule | None) -> str:
     fields = {problem.field for problem in problems}
     if any(map(_FITS_TOGETHER.fullmatch, fields)):
         return "InvalidSpec"
-    if any(field.startswith("spec.expression") for field in fields):
+    if rule is not None and any(map(_GROUPING.fullmatch, fields)):
+        return "UndeclaredGrouping"
+    if any(map(_EXPRESSION.fullmatch, fields)):
         return "InvalidExpression"
     return "ExampleFailed" if rule is not None else "InvalidSpec"
 

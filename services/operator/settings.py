@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.rules import DEFAULT_THRESHOLD
+from services.rules import DEFAULT_KEY, DEFAULT_THRESHOLD
 from services.settings import ServiceSettings
 
 
@@ -31,6 +31,14 @@ class OperatorSettings(ServiceSettings, frozen=True, kw_only=True):
     score_threshold: Annotated[
         int, Meta(ge=1, le=1_000_000, description="The detectors' score threshold.")
     ] = DEFAULT_THRESHOLD
+    keyed_by: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The detectors' KEYED_BY: the field that the input topic is keyed by, or "
+            "none.",
+        ),
+    ] = DEFAULT_KEY
     watch_timeout_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="After so long a watch that is silent is made anew.")
     ] = 70

@@ -10,7 +10,7 @@ For example:
 """
 
 from services.rules.checking import Report, check
-from services.rules.compilation import CompiledRule, Compiler
+from services.rules.compilation import DEFAULT_KEY, CompiledRule, Compiler
 from services.rules.manifests import Manifest, read_manifests, read_object, rule_files
 from services.rules.model import FraudRule
 from services.rules.problems import Place, Problem, RuleError
@@ -18,6 +18,7 @@ from services.rules.ruleset import DEFAULT_THRESHOLD, Decision, Match, Ruleset, 
 from services.rules.store import RuleState, RuleStore, Update
 
 __all__ = [
+    "DEFAULT_KEY",
     "DEFAULT_THRESHOLD",
     "CompiledRule",
     "Compiler",

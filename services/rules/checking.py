@@ -29,7 +29,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def line(self, problem: Problem) -> int:
         """Give the line of the file, from 1, that a problem is about."""
-        if problem.line and self.expression_line:
+        if problem.line and self.expression_line and problem.field == "spec.expression":
             return self.expression_line + problem.line - 1
         path = f"$.{problem.field}"
         while path not in self.lines and "." in path:

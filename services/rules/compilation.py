@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from services.rules.aggregates import Value, complaints, value_of
+from services.rules.conditions import Condition
 from services.rules.consistency import contradictions
 from services.rules.examples import run_examples
 from services.rules.expressions import Environment, Expression
@@ -16,21 +18,27 @@ from services.rules.problems import RuleError
 
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Iterator
 
     from services.rules.checked_pb2 import CheckedExpr
-    from services.rules.model import FraudRule
+    from services.rules.model import Aggregate, FraudRule
     from services.transactions import Schema
 
 
 _EMPTY = {"string": '""', "currency": '""', "bool": "false", "timestamp": "1970"}
 
 
+DEFAULT_KEY = "source"
+
+
 class CompiledRule(msgspec.Struct, frozen=True):
     """A rule that may go live.
 
     `code` is the generated condition, or None where Google's evaluator decides
-    (`fallback` then says which node is not generated). `reads` are the
-    transaction's fields that the expression reads.
+    (`fallback` then says which node is not generated). `values` are what its
+    aggregates read, by their names, and `wheres` their conditions, by text.
+    `reads` are all fields of the transaction that are looked at,
+    `condition_reads` those of the expression.
     """
 
     rule: FraudRule
@@ -38,14 +46,36 @@ class CompiledRule(msgspec.Struct, frozen=True):
     code: ast.expr | None
     fallback: str
     reads: frozenset[str]
+    condition_reads: frozenset[str]
     warnings: tuple[str, ...]
+    values: dict[str, Value]
+    wheres: dict[str, Condition]
+
+
+class _Checked(NamedTuple):
+    """A text that is a condition."""
+
+    expression: Expression
+    code: ast.expr | None
+    fallback: str
+    reads: frozenset[str]
 
 
 class Compiler:
-    """Compiles the rules of one schema."""
+    """Compiles the rules of one schema.
 
-    def __init__(self, schema: Schema) -> None:
+    Args:
+        schema: of the transactions.
+        keyed_by: the field that the input topic is keyed by, which aggregates
+            may group by; "none" for a topic without keys. The default is "none"
+            to a schema that has no such field.
+
+    """
+
+    def __init__(self, schema: Schema, keyed_by: str = DEFAULT_KEY) -> None:
         self.schema = schema
+        names = {field.name for field in schema.fields}
+        self.keyed_by = keyed_by if keyed_by != DEFAULT_KEY or keyed_by in names else "none"
         self.environment = Environment(schema)
         self._optional = frozenset(
             f.name for f in schema.fields if not f.required and f.name not in {"id", "timestamp"}
@@ -55,39 +85,81 @@ class Compiler:
         """Check a rule, generate its condition and run its examples.
 
         Raises:
-            RuleError: its parts do not fit together, the expression is refused,
+            RuleError: its parts do not fit together, an expression is refused,
                 or an example fails.
 
         """
-        if problems := tuple(contradictions(rule)):
+        aggregates = rule.spec.aggregates
+        if problems := (
+            *contradictions(rule),
+            *complaints(aggregates, self.schema, self.keyed_by),
+        ):
             raise RuleError(problems)
-        expression = self.environment.compile(rule.spec.expression)
-        code, fallback = self._generate(expression.checked)
+        values = {aggregate.name: value_of(aggregate, self.schema) for aggregate in aggregates}
+        wheres = {
+            aggregate.where: self._where(i, aggregate)
+            for i, aggregate in enumerate(aggregates)
+            if aggregate.where
+        }
+        kinds: dict[str, str] = {name: value.kind for name, value in values.items()}
+        checked = self._check(rule.spec.expression, "spec.expression", kinds)
+        measured = {field for a in aggregates for field in (a.group_by, a.of) if field}
         compiled = CompiledRule(
             rule=rule,
-            expression=expression,
-            code=code,
-            fallback=fallback,
-            reads=_reads(expression.checked),
-            warnings=self._warnings(expression.checked),
+            expression=checked.expression,
+            code=checked.code,
+            fallback=checked.fallback,
+            reads=checked.reads.union(measured, *(w.reads for w in wheres.values())),
+            condition_reads=checked.reads,
+            warnings=(
+                *self._warnings("", checked.expression.checked),
+                *(
+                    warning
+                    for text, where in wheres.items()
+                    for warning in self._warnings(f"where `{text}`: ", where.expression.checked)
+                ),
+                *_unused(aggregates, checked.expression.checked),
+            ),
+            values=values,
+            wheres=wheres,
         )
-        if problems := run_examples(rule, expression, self.environment):
+        if problems := run_examples(compiled, self.environment):
             raise RuleError(problems)
         return compiled
 
-    def _generate(self, checked: CheckedExpr) -> tuple[ast.expr | None, str]:
+    def _where(self, i: int, aggregate: Aggregate) -> Condition:
+        checked = self._check(aggregate.where, f"spec.aggregates[{i}].where", {})
+        return Condition("", checked.expression, checked.code, checked.reads, {})
+
+    def _check(self, text: str, field: str, kinds: dict[str, str]) -> _Checked:
+        expression = self.environment.compile(text, field, kinds)
+        code, fallback = self._generate(expression.checked, kinds)
+        return _Checked(expression, code, fallback, _reads(expression.checked))
+
+    def _generate(self, checked: CheckedExpr, kinds: dict[str, str]) -> tuple[ast.expr | None, str]:
         try:
-            return Generator(self.schema).generate(checked), ""
+            return Generator(self.schema, kinds).generate(checked), ""
         except UnsupportedError as unsupported:
             return None, str(unsupported)
 
-    def _warnings(self, checked: CheckedExpr) -> tuple[str, ...]:
+    def _warnings(self, place: str, checked: CheckedExpr) -> tuple[str, ...]:
         empty = {f.name: _EMPTY.get(f.type, "0") for f in self.schema.fields}
         return tuple(
-            f"`{name}` may be missing, and then reads as {empty[name]}: "
+            f"{place}`{name}` may be missing, and then reads as {empty[name]}: "
             f"guard it with `has(transaction.{name}) && …`"
             for name in unguarded(checked, self._optional)
         )
+
+
+def _unused(aggregates: tuple[Aggregate, ...], checked: CheckedExpr) -> Iterator[str]:
+    names = {
+        node.ident_expr.name
+        for node in walk(checked.expr)
+        if node.WhichOneof("expr_kind") == "ident_expr"
+    }
+    for aggregate in aggregates:
+        if aggregate.name not in names:
+            yield f"the aggregate `{aggregate.name}` is not used by the expression: leave it out"
 
 
 def _reads(checked: CheckedExpr) -> frozenset[str]:

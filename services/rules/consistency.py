@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.rules.model import MAX_REASON_CODE_LENGTH, MAX_TEXT_LENGTH, Spec
+from services.rules.model import (
+    MAX_REASON_CODE_LENGTH,
+    MAX_TEXT_LENGTH,
+    MAX_WINDOW_SECONDS,
+    Spec,
+    milliseconds,
+)
 from services.rules.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.rules.model import FraudRule
+    from services.rules.model import Aggregate, FraudRule
 
 DEFAULT_SCORE: int = next(f.default for f in msgspec.structs.fields(Spec) if f.name == "score")
 
@@ -25,6 +31,18 @@ REASON_CODE_OF_NAME = (
     "found no reasonCode, and a name that makes none: expected a name that begins with a letter "
     f"and has {MAX_REASON_CODE_LENGTH} characters at most; add a reasonCode, as in CARD_TESTING"
 )
+FIELD_OF_COUNT = (
+    "found a field on a Count, expected none: it counts transactions, whatever is in them; "
+    "leave it out, or write function: CountDistinct"
+)
+NO_FIELD = (
+    "found none, expected a field: every function but Count is of one; name it, as in of: amount"
+)
+LONG_WINDOW = "found a window of more than an hour, expected 1h at most; write a shorter one"
+# Transactions that come before those of all examples of a rule: a tenth of a second's work.
+MAX_GIVEN = 10_000
+# How far they may reach back: much longer than any window, and never to where calendars begin.
+MAX_GIVEN_MS = 24 * 3600 * 1000
 NESTED = "found a list or an object, expected a plain value"
 
 
@@ -34,12 +52,25 @@ def contradictions(rule: FraudRule) -> Iterator[Problem]:
         yield Problem(field="spec.score", message=SCORE_OF_ALLOW)
     if not rule.spec.reason_code and not _makes_a_code(rule.name):
         yield Problem(field="spec.reasonCode", message=REASON_CODE_OF_NAME)
-    for field, text in (("metadata.name", rule.name), ("spec.reasonCode", rule.reason_code)):
-        if text.endswith("\n"):  # to Python a pattern's `$` is also before a last newline
-            yield Problem(field=field, message="ends in a newline", mend="leave it out")
+    yield from _one_line("metadata.name", rule.name)
+    yield from _one_line("spec.reasonCode", rule.reason_code)
+    for i, aggregate in enumerate(rule.spec.aggregates):
+        yield from _aggregate(f"spec.aggregates[{i}]", aggregate)
     seen: set[str] = set()
+    given = 0
     for i, example in enumerate(rule.spec.examples):
         yield from _plain(f"spec.examples[{i}].transaction", example.transaction)
+        if sum(b.repeat * milliseconds(b.every) for b in example.given) > MAX_GIVEN_MS:
+            yield Problem(
+                field=f"spec.examples[{i}].given",
+                message="what is given takes more than a day, and no window is so long",
+                mend="write a shorter `every`, or a smaller `repeat`",
+            )
+        for j, before in enumerate(example.given):
+            place = f"spec.examples[{i}].given[{j}]"
+            yield from _plain(f"{place}.transaction", before.transaction)
+            yield from _one_line(f"{place}.every", before.every)
+            given += before.repeat
         if example.name in seen:
             yield Problem(
                 field=f"spec.examples[{i}].name",
@@ -47,6 +78,29 @@ def contradictions(rule: FraudRule) -> Iterator[Problem]:
                 mend="give each a name of its own",
             )
         seen.add(example.name)
+    if given > MAX_GIVEN:
+        yield Problem(
+            field="spec.examples",
+            message=f"what is given comes to {given} transactions, and {MAX_GIVEN} is the most",
+            mend="show it with fewer",
+        )
+
+
+def _aggregate(place: str, aggregate: Aggregate) -> Iterator[Problem]:
+    yield from _one_line(f"{place}.name", aggregate.name)
+    yield from _one_line(f"{place}.window", aggregate.window)
+    if aggregate.window_ms > MAX_WINDOW_SECONDS * 1000:
+        yield Problem(field=f"{place}.window", message=LONG_WINDOW)
+    if aggregate.function == "Count" and aggregate.of:
+        yield Problem(field=f"{place}.of", message=FIELD_OF_COUNT)
+    if aggregate.function != "Count" and not aggregate.of:
+        yield Problem(field=f"{place}.of", message=NO_FIELD)
+
+
+def _one_line(field: str, text: str) -> Iterator[Problem]:
+    """Refuse a last newline, before which a pattern's `$` is too to Python, and to Go it is not."""
+    if text.endswith("\n"):
+        yield Problem(field=field, message="ends in a newline", mend="leave it out")
 
 
 def _plain(field: str, transaction: dict[str, Any]) -> Iterator[Problem]:

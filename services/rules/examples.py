@@ -1,4 +1,4 @@
-"""A rule's examples, run through the same evaluator and decoder as the stream."""
+"""A rule's examples, run through the same decoder, windows and evaluator as the stream."""
 
 from __future__ import annotations
 
@@ -6,43 +6,52 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.rules.expressions import Environment, Expression, evaluate
+from services.rules.aggregates import plan
+from services.rules.expressions import Environment, evaluate
+from services.rules.model import milliseconds
 from services.rules.problems import Problem
 from services.transactions import refuse, settle_event_times
 
 if TYPE_CHECKING:
-    from services.rules.model import Example, FraudRule
+    from collections.abc import Sequence
+
+    from services.rules.compilation import CompiledRule
+    from services.rules.conditions import Condition
+    from services.rules.model import Example
 
 # An example without a timestamp happens at noon UTC on Thursday, 1 January 2026, so that what it
 # shows does not depend on when it is run.
 EXAMPLE_TIME_MS = 1_767_268_800_000
 # Up to the end of the year 9999, which is the end of RFC 3339.
 _FUTURE_MS = 253_402_300_799_999 - EXAMPLE_TIME_MS
+# What is given may come in any order.
+_LATE_MS = 1 << 50
 
 
-def run_examples(
-    rule: FraudRule, expression: Expression, environment: Environment
-) -> tuple[Problem, ...]:
+def run_examples(rule: CompiledRule, environment: Environment) -> tuple[Problem, ...]:
     """Run a rule's examples; a problem for each that fails, none when all hold."""
-    checked = ((f"spec.examples[{i}]", example) for i, example in enumerate(rule.spec.examples))
+    examples = rule.rule.spec.examples
+    checked = ((f"spec.examples[{i}]", example) for i, example in enumerate(examples))
     return tuple(
         problem
         for field, example in checked
-        if (problem := _run(field, example, expression, environment))
+        if (problem := _run(field, example, rule, environment))
     )
 
 
 def _run(
-    field: str, example: Example, expression: Expression, environment: Environment
+    field: str, example: Example, rule: CompiledRule, environment: Environment
 ) -> Problem | None:
-    transaction = _decode(field, example, environment)
-    if isinstance(transaction, Problem):
-        return transaction
-    answer = evaluate(expression, environment.activation(transaction))
+    sequence = _sequence(field, example, environment)
+    if isinstance(sequence, Problem):
+        return sequence
+    transactions, times_ms = sequence
+    values = _aggregates(transactions, times_ms, rule, environment) if rule.values else {}
+    answer = evaluate(rule.expression, environment.activation(transactions[-1], values))
     if isinstance(answer, str):
         return Problem(
             field=field,
-            message=f'the rule fails on example "{example.name}": {answer}',
+            message=f'the rule fails on example "{example.name}": {answer}{_told(values)}',
             mend="guard the expression against it; a rule that fails does not match",
         )
     found = "Match" if answer else "NoMatch"
@@ -50,15 +59,85 @@ def _run(
         return None
     return Problem(
         field=field,
-        message=f'example "{example.name}" gives {found}, and {example.expect} was expected',
+        message=f'example "{example.name}" gives {found}, and {example.expect} was expected'
+        + _told(values),
         mend="mend the expression, or the example if the rule is right",
     )
 
 
-def _decode(field: str, example: Example, environment: Environment) -> Any | Problem:  # noqa: ANN401 - a schema's own struct
-    """Read an example as the stream would read a record."""
+def _told(values: dict[str, Any]) -> str:
+    told = ", ".join(
+        f"{name} is {value if isinstance(value, int | float) else 'without a value'}"
+        for name, value in values.items()
+    )
+    return f" ({told})" if told else ""
+
+
+def _aggregates(
+    transactions: Sequence[Any],
+    times_ms: Sequence[int],
+    rule: CompiledRule,
+    environment: Environment,
+) -> dict[str, Any]:
+    """Give the values of the rule's aggregates for the last of some transactions, by name."""
+    # What compiles the windows takes its time to import, and most rules have none.
+    import numpy as np  # noqa: PLC0415
+
+    from services.rules.partition_windows import PartitionWindows  # noqa: PLC0415
+
+    windows = plan(rule.values.values())
+    counted = {
+        text: [_holds(where, transaction, environment) for transaction in transactions]
+        for text, where in rule.wheres.items()
+    }
+    columns = PartitionWindows(windows, _LATE_MS).process(
+        transactions, np.array(times_ms, np.int64), counted
+    )
+    places = {value: i for i, value in enumerate(windows.values)}
+    return {name: columns[places[value]][-1] for name, value in rule.values.items()}
+
+
+def _holds(where: Condition, transaction: Any, environment: Environment) -> bool:  # noqa: ANN401 - a schema's own struct
+    return evaluate(where.expression, environment.activation(transaction, {})) is True
+
+
+def _sequence(
+    field: str, example: Example, environment: Environment
+) -> tuple[list[Any], list[int]] | Problem:
+    """Read what is given and the example's transaction, the last, with their times (ms)."""
+    last = _decode(f"{field}.transaction", example, example.transaction, environment)
+    if isinstance(last, Problem):
+        return last
+    at = getattr(last, "timestamp", EXAMPLE_TIME_MS)
+    found = [(last, at)]
+    # From the last backwards, as they are laid out up to the transaction.
+    for j, given in reversed(list(enumerate(example.given))):
+        every = milliseconds(given.every)
+        timed = given.transaction.get("timestamp") is not None
+        begin = at - every * given.repeat
+        at = at if timed else begin
+        for i in reversed(range(given.repeat)):
+            place = f"{field}.given[{j}].transaction"
+            one = _decode(place, example, given.transaction, environment)
+            if isinstance(one, Problem):
+                return one
+            time_ms = (one.timestamp if timed else begin) + i * every
+            if environment.schema.event_time is not None:
+                one.timestamp = time_ms
+            found.append((one, time_ms))
+    found.reverse()
+    for i, (transaction, _) in enumerate(found):
+        if getattr(transaction, "id", "") is None:
+            transaction.id = f"example-0-{i}"
+    return [transaction for transaction, _ in found], [time_ms for _, time_ms in found]
+
+
+def _decode(
+    field: str, example: Example, values: dict[str, Any], environment: Environment
+) -> Any | Problem:  # noqa: ANN401 - a schema's own struct
+    """Read a transaction as the stream would read a record."""
     schema = environment.schema
-    value = msgspec.json.encode(example.transaction)
+    value = msgspec.json.encode(values)
     try:
         transaction = schema.decode(value)
         refusals = settle_event_times(schema, [transaction], [EXAMPLE_TIME_MS], _FUTURE_MS)
@@ -66,11 +145,9 @@ def _decode(field: str, example: Example, environment: Environment) -> Any | Pro
     except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
         refusal = refuse(schema, value, error)
     if refusal is None:
-        if getattr(transaction, "id", "") is None:
-            transaction.id = "example-0-0"
         return transaction
     return Problem(
-        field=f"{field}.transaction",
+        field=field,
         message=f'example "{example.name}" is no transaction: {refusal.reason}, {refusal.detail}',
         mend="write it as a producer would",
     )

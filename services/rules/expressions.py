@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from cel_expr_python import cel
@@ -29,11 +29,14 @@ from services.rules.mends import explain
 from services.rules.problems import Problem, RuleError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from google.protobuf.message import Message
 
     from services.transactions import Schema
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
+_KINDS = {"int": cel.Type.INT, "double": cel.Type.DOUBLE}
 _TYPES: dict[str, _FIELD.Type.ValueType] = {
     "string": _FIELD.TYPE_STRING,
     "currency": _FIELD.TYPE_STRING,
@@ -49,6 +52,25 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 # What comes after the first few is what they led to.
 _MOST_PROBLEMS = 10
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+
+
+class Nothing:
+    """Stands for an aggregate that has no value: whatever is done with it raises.
+
+    An expression is given it in the place of a number. The evaluator is given
+    nothing, and its operators know what is false whatever that were.
+    """
+
+    def _raise(self, *_: object) -> NoReturn:
+        raise LookupError("no value")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _raise
+    __hash__ = __bool__ = __index__ = __float__ = __neg__ = __abs__ = _raise
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _raise
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _raise
+
+
+NOTHING = Nothing()
 
 
 class Expression(msgspec.Struct, frozen=True):
@@ -70,22 +92,45 @@ class Environment:
         self._message: type[Message] = message_factory.GetMessageClass(
             pool.FindMessageTypeByName(_MESSAGE)
         )
-        self._cel = cel.NewEnv(descriptor_pool=pool, variables={"transaction": cel.Type(_MESSAGE)})
+        self._pool = pool
+        self._cel = self._with({})
         self._plain = tuple(f.name for f in schema.fields if f.type != "timestamp")
         self._times = tuple(f.name for f in schema.fields if f.type == "timestamp")
 
-    def compile(self, text: str, field: str = "spec.expression") -> Expression:
+    def _with(self, variables: Mapping[str, str]) -> cel.Env:
+        """Declare the transaction, and numbers beside it."""
+        declared = {name: _KINDS[kind] for name, kind in variables.items()}
+        return cel.NewEnv(
+            descriptor_pool=self._pool,
+            variables={"transaction": cel.Type(_MESSAGE), **declared},
+        )
+
+    def compile(
+        self,
+        text: str,
+        field: str = "spec.expression",
+        variables: Mapping[str, str] | None = None,
+    ) -> Expression:
         """Check an expression and return it with its tree.
+
+        Args:
+            text: the expression, a condition.
+            field: where it stands, for messages.
+            variables: what it may read beside `transaction`: names, "int" or "double".
 
         Raises:
             RuleError: it does not parse, does not check, is no condition, or
                 could stall the stream. Each problem has its place and mend.
 
         """
+        variables = variables or {}
+        environment = self._with(variables) if variables else self._cel
         try:
-            evaluator = self._cel.compile(text)
+            evaluator = environment.compile(text)
         except RuntimeError as error:
-            raise RuleError(_problems(str(error), text, field, self.schema)) from None
+            raise RuleError(
+                _problems(str(error), text, field, self.schema, tuple(variables))
+            ) from None
         if str(evaluator.return_type()) != "BOOL":
             found = str(evaluator.return_type()).lower()
             raise RuleError(
@@ -101,8 +146,11 @@ class Environment:
         check_limits(checked, self._matches, field)
         return Expression(text, checked, evaluator)
 
-    def activation(self, transaction: Any) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
-        """Bind a transaction for `evaluate`; one activation serves many expressions."""
+    def activation(self, transaction: Any, variables: Mapping[str, Any]) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
+        """Bind a transaction and variables for `evaluate`; one serves many expressions.
+
+        A variable that is `NOTHING` is not bound: what needs it is an error.
+        """
         values = {
             name: value for name in self._plain if (value := getattr(transaction, name)) is not None
         }
@@ -118,7 +166,8 @@ class Environment:
                 since = value - _EPOCH
                 getattr(message, name).seconds = since.days * 86_400 + since.seconds
                 getattr(message, name).nanos = since.microseconds * 1000
-        return self._cel.Activation({"transaction": message})
+        bound = {name: value for name, value in variables.items() if value is not NOTHING}
+        return self._cel.Activation({"transaction": message, **bound})
 
     def _matches(self, pattern: str) -> str | None:
         """Try a regular expression; the evaluator's complaint, or None when it is good."""
@@ -179,7 +228,9 @@ def _read_tree(serialized: bytes, field: str) -> checked_pb2.CheckedExpr:
     return checked
 
 
-def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Problem, ...]:
+def _problems(
+    error: str, text: str, field: str, schema: Schema, variables: tuple[str, ...]
+) -> tuple[Problem, ...]:
     lines = text.split("\n")
     found = []
     for line, column, message in (
@@ -188,7 +239,7 @@ def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Proble
     ):
         placed = 0 < line <= len(lines)
         source = lines[line - 1] if placed else ""
-        said, mend = explain(message, source, column, schema)
+        said, mend = explain(message, source, column, schema, variables)
         found.append(
             Problem(
                 field=field,
@@ -200,7 +251,7 @@ def _problems(error: str, text: str, field: str, schema: Schema) -> tuple[Proble
             )
         )
     if not found:
-        said, mend = explain(error.split("\n", maxsplit=1)[0], "", 0, schema)
+        said, mend = explain(error.split("\n", maxsplit=1)[0], "", 0, schema, variables)
         found.append(Problem(field=field, message=said, mend=mend))
     return tuple(dict.fromkeys(found))
 

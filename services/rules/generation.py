@@ -18,7 +18,7 @@ from services.rules.limits import overloads
 from services.rules.presence import field_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from services.rules.checked_pb2 import CheckedExpr, Constant, Expr
     from services.transactions import Schema
@@ -125,10 +125,17 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
 
 
 class Generator:
-    """Generates expressions over one schema, and notes the fields that they read."""
+    """Generates expressions over one schema, and notes the fields that they read.
 
-    def __init__(self, schema: Schema) -> None:
+    Args:
+        schema: of the transaction.
+        variables: what may be read beside it: names, and "int" or "double".
+
+    """
+
+    def __init__(self, schema: Schema, variables: Mapping[str, str] | None = None) -> None:
         self._fields = {field.name: field for field in schema.fields}
+        self._variables = variables or {}
         self.reads: set[str] = set()
 
     def generate(self, checked: CheckedExpr) -> ast.expr:
@@ -145,6 +152,8 @@ class Generator:
         match node.WhichOneof("expr_kind"):
             case "const_expr":
                 return _constant(node.const_expr)
+            case "ident_expr" if kind := self._variables.get(node.ident_expr.name):
+                return Code(ast.Name(f"a_{node.ident_expr.name}", ast.Load()), kind)
             case "select_expr":
                 return self._select(node)
             case "call_expr":

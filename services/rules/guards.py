@@ -65,7 +65,9 @@ def _split(code: ast.expr) -> tuple[ast.expr, ast.expr] | None:
 
 
 def _may_raise(code: ast.expr) -> bool:
+    """Whether a test may raise: with what it calls, or with an aggregate that has no value."""
     return any(
-        (isinstance(node, ast.Name) and node.id in _RAISING) or isinstance(node, ast.Div)
+        (isinstance(node, ast.Name) and (node.id in _RAISING or node.id[0] == "c"))
+        or isinstance(node, ast.Div)
         for node in ast.walk(code)
     )

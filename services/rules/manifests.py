@@ -14,8 +14,11 @@ from services.rules.model import (
     API_VERSION,
     KIND,
     Action,
+    Aggregate,
     Example,
     FraudRule,
+    Function,
+    Given,
     Metadata,
     Mode,
     Severity,
@@ -46,6 +49,29 @@ _METADATA_FIELDS = (
     *("resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
     *("ownerReferences", "finalizers", "managedFields", "selfLink"),
 )
+_STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "metadata": Metadata,
+    "spec": Spec,
+    "spec.aggregates[]": Aggregate,
+    "spec.examples[]": Example,
+    "spec.examples[].given[]": Given,
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "spec.mode": get_args(Mode),
+    "spec.action": get_args(Action),
+    "spec.severity": get_args(Severity),
+    "spec.aggregates[].function": get_args(Function),
+    "spec.examples[].expect": ("Match", "NoMatch"),
+}
+_DURATIONS = {"spec.aggregates[].window", "spec.examples[].given[].every"}
+_MAX_DIGITS = 4
+# How people write durations elsewhere: a number, and the unit in their own words, or none.
+_AMOUNT = re.compile(r"\s*(\d+)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+}
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -188,8 +214,16 @@ def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any YAML value
     """Leave out the fields of spec that are null: to the API server they are not there."""
     if not isinstance(value, dict) or not isinstance(value.get("spec"), dict):
         return value
-    spec = {name: inner for name, inner in value["spec"].items() if inner is not None}
-    return {**value, "spec": spec}
+    return {**value, "spec": _filled(value["spec"], "spec")}
+
+
+def _filled(value: Any, path: str) -> Any:  # noqa: ANN401 - any YAML value
+    """Leave nulls out of the model's own objects; a transaction stays as it was written."""
+    if isinstance(value, list):
+        return [_filled(inner, f"{path}[]") for inner in value]
+    if not isinstance(value, dict) or path not in _STRUCTS:
+        return value
+    return {k: _filled(v, f"{path}.{k}") for k, v in value.items() if v is not None}
 
 
 def _name_of(value: Any) -> str:  # noqa: ANN401 - any YAML value
@@ -220,18 +254,25 @@ def _problem(error: str, value: Any) -> Problem:  # noqa: ANN401 - any YAML valu
     if match := _MISSING_FIELD.match(message):
         field = f"{path}.{match[1]}" if path else match[1]
         return Problem(field=field, message="is missing", mend=f"add {match[1]}")
-    found = _value_at(value, path)
+    return _misfit(path, message, _value_at(value, path))
+
+
+def _misfit(path: str, message: str, found: object) -> Problem:
+    """Say what a field takes that has something else."""
     mend = ""
-    if choices := _choices(path):
+    shape = _shape(path)
+    if choices := _CHOICES.get(shape, ()):
         message = f"found {_short(found)}, expected one of {', '.join(choices)}"
         if isinstance(found, str) and (meant := near(found.capitalize(), choices)):
             mend = f"write {meant}"
+    elif shape in _DURATIONS and isinstance(found, str | int) and not isinstance(found, bool):
+        message, mend = _no_duration(found)
     elif message.startswith("Expected `str`, got"):
         mend = "put the value in quotes" if isinstance(found, int | float) else ""
     elif isinstance(found, str | int | float):
         message = f"found {_short(found)}; {message[0].lower()}{message[1:]}"
     if "matching regex" in message:
-        message, mend = _pattern(path, message)
+        message, mend = _pattern(shape, found, message)
     return Problem(field=path, message=message, mend=mend)
 
 
@@ -250,7 +291,7 @@ def _short(value: object) -> str:
 
 
 def _unknown_field(path: str, name: str) -> Problem:
-    known = [field.encode_name for field in msgspec.structs.fields(_struct_at(path))]
+    known = [field.encode_name for field in msgspec.structs.fields(_STRUCTS[_shape(path)])]
     meant = near(name, known)
     return Problem(
         field=f"{path}.{name}",
@@ -259,16 +300,9 @@ def _unknown_field(path: str, name: str) -> Problem:
     )
 
 
-def _choices(path: str) -> tuple[str, ...]:
-    """Give the values that a field takes, where it takes only some."""
-    name = path.rpartition(".")[2]
-    if path.startswith("spec.examples["):
-        return ("Match", "NoMatch") if name == "expect" else ()
-    return {
-        "spec.mode": get_args(Mode),
-        "spec.action": get_args(Action),
-        "spec.severity": get_args(Severity),
-    }.get(path, ())
+def _shape(path: str) -> str:
+    """A path without the numbers of its entries."""
+    return re.sub(r"\[\d+\]", "[]", path)
 
 
 def _stray_field(value: dict[str, Any]) -> Problem | None:
@@ -285,15 +319,27 @@ def _stray_field(value: dict[str, Any]) -> Problem | None:
     return None
 
 
-def _struct_at(path: str) -> type[msgspec.Struct]:
-    if path == "spec":
-        return Spec
-    return Metadata if path == "metadata" else Example
-
-
-def _pattern(path: str, message: str) -> tuple[str, str]:
-    if path == "metadata.name":
+def _pattern(shape: str, found: object, message: str) -> tuple[str, str]:
+    if shape == "metadata.name":
         return "is no Kubernetes name", "use lower-case letters, digits, `-` and `.`"
-    if path == "spec.reasonCode":
+    if shape == "spec.reasonCode":
         return "is no reason code", "use capital letters, digits and `_`, as in CARD_TESTING"
+    if shape == "spec.aggregates[].name":
+        return (
+            f"found {_short(found)}, expected a small letter and then letters, digits and `_`",
+            "choose another name, as in payments_1h",
+        )
     return message, ""
+
+
+def _no_duration(found: str | int) -> tuple[str, str]:
+    """Say what is wrong with a duration, and how it is written where that can be told."""
+    message = f"found {_short(found)}, expected a whole number and s, m or h, as in 90s"
+    match = _AMOUNT.fullmatch(str(found))
+    unit = _UNITS.get(match[2].lower()) if match else None
+    if not match or not unit:
+        return message, ""
+    amount = match[1].lstrip("0")
+    if not amount:
+        return message, "1s is the least"
+    return message, f"write {amount}{unit}" if len(amount) <= _MAX_DIGITS else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,13 @@ _UNDEFINED_FIELD = re.compile(r"undefined field '([^']*)' not found in struct '[
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)' \(in container ''\)")
 _INTEGER_BEFORE = re.compile(r"(?<![\w.])(\d+)\s*$")
 _INTEGER_AFTER = re.compile(r"\s*(-?\d+)(?![\w.])(?!\s*[*/%+-])")
+_DECIMAL_BEFORE = re.compile(r"(?<![\w.])(\d+)\.(\d*)\s*$")
+_DECIMAL_AFTER = re.compile(r"\s*(-?\d+)\.(\d*)(?![\w.])(?!\s*[*/%+-])")
+_NAME_BEFORE = re.compile(r"(?<![\w.])([a-zA-Z_]\w*)\s*$")
+_NAME_AFTER = re.compile(r"\s*([a-zA-Z_]\w*)(?![\w.(\[])")
+_QUOTED_BEFORE = re.compile(r"""(["'])(.*?)\1\s*$""")
+_QUOTED_AFTER = re.compile(r"""\s*(["'])(.*?)\1""")
+_NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
 _WORDS = {"and": "&&", "or": "||", "not": "!"}
 _STRAY = re.compile(r"token recognition error at: '(.)'", re.DOTALL)
 _QUOTES = "\u2018\u2019\u201c\u201d\u00ab\u00bb`\u00b4"
@@ -38,7 +45,9 @@ _FORMS = {
     "exists": "['A', 'B'].exists(x, x == transaction.source)",
     "all": "['A', 'B'].all(x, x != transaction.source)",
 }
+_OVER_WINDOWS = {"count", "countdistinct", "distinct", "sum", "avg", "average", "min", "max"}
 _COMPARISONS = {"==", "!=", "<", "<=", ">", ">=", "in"}
+_GUARD = "an aggregate that may have no value is guarded by a Count, as in `payments > 0 && …`"
 _ADVICE = (
     (re.compile(r"token recognition error at: '= ?'?"), "compare with `==`"),
     (re.compile(r"token recognition error at: '&"), "write `&&`"),
@@ -53,7 +62,9 @@ _ADVICE = (
 )
 
 
-def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str, str]:
+def explain(
+    message: str, source: str, column: int, schema: Schema, variables: tuple[str, ...] = ()
+) -> tuple[str, str]:
     """Say a compiler's message for people.
 
     Args:
@@ -61,28 +72,36 @@ def explain(message: str, source: str, column: int, schema: Schema) -> tuple[str
         source: the line of the expression that it is about.
         column: the place in that line, from 1.
         schema: the transaction's fields, for names that were meant.
+        variables: the names of the rule's aggregates, for the same.
 
     Returns:
         What is wrong, and the mend ("" when there is none to offer).
 
     """
     if match := _UNDEFINED_FIELD.search(message):
-        return _unknown_field(match[1], schema)
+        return _unknown_field(match[1], schema, variables)
     if match := _UNDECLARED.search(message):
-        return _unknown_name(match[1].split(".")[0], schema)
+        return _unknown_name(match[1].split(".")[0], schema, variables)
     if match := _OVERLOAD.search(message):
-        return _wrong_types(match[1], match[2], source, column)
+        return _wrong_types(match[1], match[2], _Sides(source, column, variables))
     if (match := _STRAY.search(message)) and (advice := _stray(match[1])):
         return message, advice
+    if variables and "has() argument" in message:
+        return message, _GUARD
+    return message, _advice(message, source[max(0, column - 1) :])
+
+
+def _advice(message: str, rest: str) -> str:
+    """Say what to write in the place of what is no CEL; `rest` is the line from there on."""
     for pattern, advice in _ADVICE:
         if pattern.search(message):
-            return message, advice
-    if source[max(0, column - 1) :].startswith("not in"):
-        return message, "write `!(… in …)`"
+            return advice
+    if rest.startswith("not in"):
+        return "write `!(… in …)`"
     for word, operator in _WORDS.items():
         if re.search(rf"input '{word}'", message):
-            return message, f"write `{operator}` for `{word}`"
-    return message, ""
+            return f"write `{operator}` for `{word}`"
+    return ""
 
 
 def _stray(character: str) -> str:
@@ -103,32 +122,70 @@ def near(name: str, names: Iterable[str]) -> str:
     return close[0] if close else ""
 
 
-def _unknown_field(name: str, schema: Schema) -> tuple[str, str]:
+def _unknown_field(name: str, schema: Schema, variables: tuple[str, ...]) -> tuple[str, str]:
     names = [field.name for field in schema.fields]
-    meant = near(name, names)
-    mend = f"did you mean `transaction.{meant}`?" if meant else f"it has {', '.join(names)}"
-    return f"a transaction has no field `{name}`", mend
+    said = f"a transaction has no field `{name}`"
+    if name in variables:
+        return said, f"it is an aggregate, and stands by itself: write `{name}`"
+    if meant := near(name, names):
+        return said, f"did you mean `transaction.{meant}`?"
+    if meant := near(name, variables):
+        return said, f"did you mean the aggregate `{meant}`?"
+    return said, f"it has {', '.join(names)}"
 
 
-def _unknown_name(name: str, schema: Schema) -> tuple[str, str]:
+def _unknown_name(name: str, schema: Schema, variables: tuple[str, ...]) -> tuple[str, str]:
     names = [field.name for field in schema.fields]
+    meant = near(name, variables)
     if name in names:
-        return f"`{name}` is not known by itself", f"write `transaction.{name}`"
+        other = f", or did you mean `{meant}`?" if meant else ""
+        return f"`{name}` is not known by itself", f"write `transaction.{name}`{other}"
+    if name in variables:  # with something after it
+        return f"`{name}` is a number, and has no fields or functions", f"write `{name}`"
+    if meant:
+        return f"`{name}` is not known", f"did you mean `{meant}`?"
     if name in _WORDS:
         return f"`{name}` is not known", f"write `{_WORDS[name]}` for `{name}`"
     if name in _NAMES:
         return f"`{name}` is not known", f"write `{_NAMES[name]}`"
+    if name.lower() in _OVER_WINDOWS:
+        return (
+            f"`{name}` is not known",
+            "declare what is counted or added up in spec.aggregates, and write its name here",
+        )
     if form := _FORMS.get(name):
         return f"`{name}` does not take this", f"write it as in `{form}`"
     if meant := near(name, ["transaction", *_FORMS]):
         return f"`{name}` is not known", f"did you mean `{meant}`?"
+    known = ", ".join(f"`{known}`" for known in ("transaction", *variables))
     return (
         f"`{name}` is not known",
-        "expressions know `transaction` and CEL's standard functions; text stands in quotes",
+        f"expressions know {known} and CEL's standard functions; text stands in quotes",
     )
 
 
-def _wrong_types(function: str, types: str, source: str, column: int) -> tuple[str, str]:
+class _Sides(NamedTuple):
+    """What stands on either side of an operator: its line, its column from 1."""
+
+    source: str
+    column: int
+    variables: tuple[str, ...]
+
+    def beside(
+        self, operator: str, before: re.Pattern[str], after: re.Pattern[str], *, left: bool
+    ) -> re.Match[str] | None:
+        """Find a pattern directly to the left, or to the right, of the operator."""
+        if left:
+            return before.search(self.source[: self.column - 1])
+        return after.match(self.source[self.column - 1 + len(operator) :])
+
+    def aggregate(self, operator: str, *, left: bool) -> str:
+        """The aggregate on a side, or ""."""
+        found = self.beside(operator, _NAME_BEFORE, _NAME_AFTER, left=left)
+        return found[1] if found and found[1] in self.variables else ""
+
+
+def _wrong_types(function: str, types: str, beside: _Sides) -> tuple[str, str]:
     if ".(" in types:  # a method: double.(string)
         return f"a {types.split('.(', maxsplit=1)[0]} has no `{function}` that takes this", ""
     operator = function.replace("@in", "in").strip("_").replace("_", "")
@@ -137,26 +194,41 @@ def _wrong_types(function: str, types: str, source: str, column: int) -> tuple[s
     if operator == "%":
         return said, "a remainder is one of whole numbers"
     if set(sides) == {"double", "int"}:
-        return said, _decimal(source, operator, column, int_is_left=sides[0] == "int")
+        return said, _whole_and_decimal(operator, beside, int_is_left=sides[0] == "int")
     if sides[:1] == ["double"] and "list(int)" in sides[-1]:
         return said, "write the list's numbers as decimals, as in `[1.0, 2.0]`"
+    if sides[:1] == ["int"] and "list(double)" in sides[-1]:
+        return said, "write the list's numbers as whole ones, as in `[1, 2]`"
     if "string" in sides and operator not in _COMPARISONS:
         return said, ""
-    if sides in (["string", "int"], ["string", "double"]):
-        return said, "text is compared with text: put the value in quotes"
     if "string" in sides and {"double", "int"} & set(sides):
-        return said, "a number is compared with a number: leave the quotes out"
+        return said, _text_and_number(operator, beside, text_is_left=sides[0] == "string")
     if "null_type" in sides:
-        return said, "whether a field is there is asked with `has(transaction.…)`"
+        named = beside.aggregate(operator, left=sides[0] != "null_type")
+        return (
+            said,
+            _GUARD if named else "whether a field is there is asked with `has(transaction.…)`",
+        )
     return said, ""
 
 
-def _decimal(source: str, operator: str, column: int, *, int_is_left: bool) -> str:
-    """Name the whole number beside the operator that has to be written as a decimal."""
-    if int_is_left:
-        beside = _INTEGER_BEFORE.search(source[: column - 1])
-    else:
-        beside = _INTEGER_AFTER.match(source[column - 1 + len(operator) :])
-    if beside:
-        return f"write {beside[1]}.0"
-    return "convert the whole number with `double(…)`"
+def _text_and_number(operator: str, beside: _Sides, *, text_is_left: bool) -> str:
+    if name := beside.aggregate(operator, left=not text_is_left):
+        text = beside.beside(operator, _QUOTED_BEFORE, _QUOTED_AFTER, left=text_is_left)
+        if text and _NUMBER.fullmatch(text[2]):
+            return f"`{name}` is a number: leave the quotes out"
+        return f"`{name}` is a number: compare it with one"
+    if text_is_left:
+        return "text is compared with text: put the value in quotes"
+    return "a number is compared with a number: leave the quotes out"
+
+
+def _whole_and_decimal(operator: str, beside: _Sides, *, int_is_left: bool) -> str:
+    """Name the number beside the operator that has to be written in the other way."""
+    if whole := beside.beside(operator, _INTEGER_BEFORE, _INTEGER_AFTER, left=int_is_left):
+        return f"write {whole[1]}.0"
+    decimal = beside.beside(operator, _DECIMAL_BEFORE, _DECIMAL_AFTER, left=not int_is_left)
+    if decimal and not decimal[2].strip("0"):
+        return f"write {decimal[1]}"
+    name = beside.aggregate(operator, left=int_is_left)
+    return f"convert the whole number with `double({name or '…'})`"

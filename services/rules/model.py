@@ -19,6 +19,7 @@ KIND = "FraudRule"
 Mode = Literal["Enforce", "Shadow", "Disabled"]
 Action = Literal["Flag", "Allow"]
 Severity = Literal["Low", "Medium", "High", "Critical"]
+Function = Literal["Count", "CountDistinct", "Sum", "Avg", "Min", "Max"]
 
 # RFC 1123 subdomain, as Kubernetes asks of an object's name.
 _NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -27,6 +28,17 @@ MAX_EXPRESSION_LENGTH = 4096
 MAX_REASON_CODE_LENGTH = 64
 # Of a text in an example's transaction.
 MAX_TEXT_LENGTH = 1024
+
+# A whole number and a unit, as in 90s. From a second to an hour; longer ones are for later.
+WINDOW_PATTERN = r"^[1-9][0-9]{0,3}(s|m|h)$"
+MAX_WINDOW_SECONDS = 3600
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def milliseconds(duration: str) -> int:
+    """Read a duration of `WINDOW_PATTERN`."""
+    duration = duration.rstrip()  # a newline, which Python lets pass there, is refused later
+    return int(duration[:-1]) * _UNIT_SECONDS[duration[-1]] * 1000
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -46,6 +58,86 @@ class Metadata(msgspec.Struct, frozen=True):
     ] = 1
 
 
+class Aggregate(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True
+):
+    """A value over a window of transactions up to and with the one that is judged."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=63,
+            pattern=r"^[a-z][a-zA-Z0-9_]*$",
+            description="What the expression calls it.",
+        ),
+    ]
+    function: Annotated[
+        Function,
+        Meta(
+            description="Count and CountDistinct give whole numbers; Sum, Min and Max what `of` "
+            "is; Avg a decimal."
+        ),
+    ]
+    group_by: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=63,
+            description="The field whose value the transactions share: that which the input topic "
+            "is keyed by.",
+        ),
+    ]
+    window: Annotated[
+        str,
+        Meta(
+            max_length=5,
+            pattern=WINDOW_PATTERN,
+            description="How far it looks back from the transaction's own time, as in 90s, 10m "
+            "or 1h.",
+        ),
+    ]
+    of: Annotated[
+        str,
+        Meta(
+            max_length=63,
+            description="The field that is added up or compared; Count has none. Money counts "
+            "with transactions of the same currency.",
+        ),
+    ] = ""
+    where: Annotated[
+        str,
+        Meta(
+            max_length=1024,
+            description="A CEL expression over `transaction`: only those for which it is true "
+            "count. All, where it is empty.",
+        ),
+    ] = ""
+
+    @property
+    def window_ms(self) -> int:
+        """The window's length in milliseconds."""
+        return milliseconds(self.window)
+
+
+class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Transactions that came before an example's own."""
+
+    transaction: Annotated[
+        dict[str, Any],
+        Meta(max_length=64, description="A transaction, as a producer would write it."),
+    ]
+    repeat: Annotated[int, Meta(ge=1, le=1000, description="How often it came.")] = 1
+    every: Annotated[
+        str,
+        Meta(
+            max_length=5,
+            pattern=WINDOW_PATTERN,
+            description="How long after each the next one came.",
+        ),
+    ] = "1s"
+
+
 class Example(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True
 ):
@@ -61,6 +153,14 @@ class Example(
     expect: Annotated[
         Literal["Match", "NoMatch"], Meta(description="Whether the rule has to match it.")
     ]
+    given: Annotated[
+        tuple[Given, ...],
+        Meta(
+            max_length=16,
+            description="What came before, the oldest first. Without timestamps, one after the "
+            "other until the transaction.",
+        ),
+    ] = ()
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -71,9 +171,16 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
         Meta(
             min_length=1,
             max_length=MAX_EXPRESSION_LENGTH,
-            description="A CEL expression over `transaction`; true is a match.",
+            description="A CEL expression over `transaction` and the aggregates; true is a match.",
         ),
     ]
+    aggregates: Annotated[
+        tuple[Aggregate, ...],
+        Meta(
+            max_length=8,
+            description="Values over windows of earlier transactions, for the expression.",
+        ),
+    ] = ()
     description: Annotated[
         str,
         Meta(

@@ -1,27 +1,27 @@
-"""All rules in force as one generated function from transactions to matches.
+"""All rules in force: from transactions and the windows' values to matches and decisions.
 
 A batch goes in, a bit mask a transaction comes out: bit i is set when rule i
-matched. What a mask means (verdict, score, explanation) is worked out once per
+matched. What a mask means (verdict, score, matches) is worked out once per
 mask and remembered, so a transaction costs its conditions and little else:
 about 0.1 µs for one rule and 2 µs for a hundred.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from services.rules.expressions import Environment, evaluate
-from services.rules.generation import FUNCTIONS
-from services.rules.guards import group_by_guard
+from services.rules.aggregates import Plan, plan
+from services.rules.conditions import Condition, Conditions
+from services.rules.expressions import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from services.rules.compilation import CompiledRule
+    from services.rules.expressions import Environment
     from services.rules.model import Action, FraudRule, Mode, Severity
     from services.transactions import Schema
 
@@ -30,8 +30,11 @@ DEFAULT_THRESHOLD = 100
 Verdict = Literal["legit", "fraud"]
 
 
-class Match(msgspec.Struct, frozen=True, rename="camel"):
-    """A rule that fired, as the explanation tells it."""
+class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A rule that fired, as the explanation tells it.
+
+    `aggregates` has what each came to, by name, None for one without a value.
+    """
 
     rule: str
     generation: int
@@ -41,6 +44,7 @@ class Match(msgspec.Struct, frozen=True, rename="camel"):
     severity: Severity
     reason_code: str
     description: str
+    aggregates: dict[str, float | int | None] = {}
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -65,6 +69,8 @@ class Ruleset:
         threshold: the score from which a transaction is fraud.
         on_error: told of a rule's name and the evaluator's message whenever a
             rule fails on a transaction; the rule then does not match.
+        windows: the windows there are, where they are there already; by
+            default those that the rules need.
 
     """
 
@@ -74,22 +80,71 @@ class Ruleset:
         environment: Environment,
         threshold: int = DEFAULT_THRESHOLD,
         on_error: Callable[[str, str], None] = lambda _rule, _error: None,
+        windows: Plan | None = None,
     ) -> None:
         self.rules = tuple(sorted(rules, key=lambda compiled: compiled.rule.name))
         self.live = tuple(r for r in self.rules if r.rule.spec.mode != "Disabled")
         self.threshold = threshold
-        self.reads = frozenset[str]().union(*(compiled.reads for compiled in self.live))
         self.hash = content_hash((c.rule for c in self.rules), environment.schema, threshold)
+        self.windows = windows or plan(v for c in self.live for v in c.values.values())
+        self.reads = frozenset[str]().union(*(compiled.reads for compiled in self.live))
         self._environment = environment
         self._on_error = on_error
-        self._left = tuple(i for i, compiled in enumerate(self.live) if compiled.code is None)
-        self.matches: Callable[[Sequence[Any]], list[int]] = self._generate()
+        columns = {value: i for i, value in enumerate(self.windows.values)}
+        self._columns = [
+            {name: columns[value] for name, value in compiled.values.items()}
+            for compiled in self.live
+        ]
+        self.vivid = sum(1 << i for i, named in enumerate(self._columns) if named)
+        """The mask of the rules that tell of aggregates."""
+        self._conditions = Conditions(
+            (
+                Condition(c.rule.name, c.expression, c.code, c.condition_reads, named)
+                for c, named in zip(self.live, self._columns, strict=True)
+            ),
+            environment,
+            on_error,
+        )
+        self.matches = self._conditions.masks
         """Judge a batch of transactions: a mask of the live rules that matched, for each."""
+        self._where_texts = tuple(dict.fromkeys(s.where for s in self.windows.series if s.where))
+        self._wheres = self._build_wheres()
+
+    def with_windows(self, rules: Iterable[CompiledRule], windows: Plan) -> Ruleset:
+        """Make a ruleset of other rules, over windows that are there."""
+        return Ruleset(rules, self._environment, self.threshold, self._on_error, windows)
+
+    def counted(self, transactions: Sequence[Any]) -> dict[str, list[bool]]:
+        """Say of each condition of the windows' entries whether each transaction counts."""
+        if not self._where_texts:
+            return {}
+        masks = self._wheres.masks(transactions, ())
+        return {
+            text: [mask >> i & 1 == 1 for mask in masks] for i, text in enumerate(self._where_texts)
+        }
 
     def decide(self, mask: int) -> Decision:
-        """Say what a mask means."""
-        matched = [c.rule for i, c in enumerate(self.live) if mask >> i & 1]
-        enforced = [rule for rule in matched if rule.spec.mode == "Enforce"]
+        """Say what a mask means, the aggregates aside."""
+        return self._decide(mask, lambda _: {})
+
+    def explain(self, mask: int, values: Sequence[Any]) -> Decision:
+        """Say what a mask means of a transaction.
+
+        Args:
+            mask: the rules that matched.
+            values: the transaction's values, in the order of `windows.values`.
+
+        """
+
+        def told(rule: int) -> dict[str, float | int | None]:
+            named = self._columns[rule].items()
+            return {n: None if values[c] is NOTHING else values[c] for n, c in named}
+
+        return self._decide(mask, told)
+
+    def _decide(self, mask: int, told: Callable[[int], dict[str, float | int | None]]) -> Decision:
+        matched = [(i, c.rule) for i, c in enumerate(self.live) if mask >> i & 1]
+        enforced = [rule for _, rule in matched if rule.spec.mode == "Enforce"]
         score = sum(rule.spec.score for rule in enforced if rule.spec.action == "Flag")
         allowed = any(rule.spec.action == "Allow" for rule in enforced)
         return Decision(
@@ -105,72 +160,23 @@ class Ruleset:
                     severity=rule.spec.severity,
                     reason_code=rule.reason_code,
                     description=rule.spec.description,
+                    aggregates=told(i),
                 )
-                for rule in matched
+                for i, rule in matched
             ),
         )
 
-    def evaluate(self, indices: Iterable[int], transaction: Any) -> int:  # noqa: ANN401 - a schema's own struct
-        """Ask Google's evaluator for some of the live rules; the mask of those that match."""
-        activation = self._environment.activation(transaction)
-        mask = 0
-        for i in indices:
-            answer = evaluate(self.live[i].expression, activation)
-            if answer is True:
-                mask |= 1 << i
-            elif answer is not False:
-                self._on_error(self.live[i].rule.name, answer)
-        return mask
-
-    def _generate(self) -> Callable[[Sequence[Any]], list[int]]:
-        """Build the function: fields into locals, then each rule in a `try` of its own.
-
-        Since Python 3.11 a `try` that catches nothing costs nothing.
-        """
-        generated = [(i, c.code) for i, c in enumerate(self.live) if c.code is not None]
-        fields = sorted({name for i, _ in generated for name in self.live[i].reads})
-        body: list[ast.stmt] = [
-            *(_parse(f"f_{name} = transaction.{name}") for name in fields),
-            _parse("mask = 0"),
-            *_conditions(generated),
-        ]
-        if self._left:
-            body.append(_parse("mask |= evaluate(left, transaction)"))
-        body.append(_parse("append(mask)"))
-        module = ast.parse(
-            "def matches(transactions):\n"
-            "    masks = []\n"
-            "    append = masks.append\n"
-            "    for transaction in transactions: pass\n"
-            "    return masks\n"
-        )
-        loop = next(node for node in ast.walk(module) if isinstance(node, ast.For))
-        loop.body = body
-        names: dict[str, Any] = {**FUNCTIONS, "evaluate": self.evaluate, "left": self._left}
-        exec(compile(ast.fix_missing_locations(module), "<ruleset>", "exec"), names)  # noqa: S102 - a tree of our own nodes; rule text is only ever a constant in it
-        function: Callable[[Sequence[Any]], list[int]] = names["matches"]
-        return function
-
-
-def _conditions(generated: list[tuple[int, ast.expr]]) -> Iterator[ast.stmt]:
-    for guard, conditions in group_by_guard(generated):
-        statements = [_condition(i, code) for i, code in conditions]
-        if guard is None:
-            yield from statements
-        else:
-            yield ast.If(guard, statements, [])
-
-
-def _condition(index: int, code: ast.expr) -> ast.stmt:
-    """`if CODE: mask |= BIT`, and where that raises, what the evaluator says."""
-    match = ast.If(code, [_parse(f"mask |= {1 << index}")], [])
-    ask = _parse(f"mask |= evaluate(({index},), transaction)")
-    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ask])
-    return ast.Try([match], [handler], [], [])
-
-
-def _parse(source: str) -> ast.stmt:
-    return ast.parse(source).body[0]
+    def _build_wheres(self) -> Conditions:
+        known = {
+            text: (compiled.rule.name, condition)
+            for compiled in self.live
+            for text, condition in compiled.wheres.items()
+        }
+        conditions = []
+        for text in self._where_texts:
+            name, condition = known[text]
+            conditions.append(condition._replace(label=name))
+        return Conditions(conditions, self._environment, self._on_error)
 
 
 def rule_hash(rule: FraudRule) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-    from services.streams.delivery import Headers
+    from services.streams.processing import Headers
     from services.transactions import Refusal
 
 

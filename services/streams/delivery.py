@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from confluent_kafka import (
@@ -29,19 +29,17 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from services.streams.processing import Batch, Health, Processor
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
+    from services.streams.processing import Headers
     from services.streams.stream import Stream
 
 log = structlog.get_logger()
-
-Headers = list[tuple[str, str | bytes | None]]
-# Where a record goes, and the headers it gains.
-Route = tuple[str, Headers | None]
 
 # Records a call of consume(). Sizes of 100 to 5,000 move CPU by 6 %.
 BATCH_RECORDS = 2000
@@ -52,8 +50,9 @@ COMMIT_LATE_SECONDS = 0.1
 COMMIT_RECORDS = 10_000
 # So many in the early interval are much: 50,000 a second.
 MUCH_RECORDS = 500
-# How long an idle detector waits in one call. A record that comes ends the wait.
-IDLE_SECONDS = 0.25
+# How long an idle detector waits in one call. A record that comes ends the wait; partitions that
+# are assigned do not, nor do rules that change.
+IDLE_SECONDS = 0.05
 # Every blocking call is bounded by this, so the loop's heartbeat goes on while a broker is away.
 CALL_SECONDS = 5.0
 # A new session waits this long first, so that a broker that refuses is not asked in a tight loop.
@@ -62,42 +61,6 @@ PAUSE_SECONDS = 0.5
 
 class StreamError(Exception):
     """The stream cannot go on as it is configured; the text is one line for people."""
-
-
-class Batch(NamedTuple):
-    """Records as columns, in the order they were read. Timestamps are epoch ms, 0 where none."""
-
-    messages: list[Message]
-    values: list[bytes | None]
-    timestamps_ms: list[int]
-
-
-class Processor(Protocol):
-    """What the loop runs: decides where records go, and is told what became of them."""
-
-    def process(self, batch: Batch) -> list[Route]:
-        """Say where each record goes, in order. Never raises for a record's content."""
-
-    def committed(self) -> None:
-        """Take note that all processed so far is committed."""
-
-    def aborted(self) -> None:
-        """Forget what was processed since the last commit; it comes again."""
-
-    def between_transactions(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        """Change what has to stay the same within a transaction; called often, also when idle."""
-
-
-class Health:
-    """What the probes ask of the loop."""
-
-    def __init__(self) -> None:
-        self.beat = time.monotonic()
-        self.assigned = False
-
-    def tick(self) -> None:
-        """Show that the loop moves."""
-        self.beat = time.monotonic()
 
 
 def run(stream: Stream, processor: Processor, stop: threading.Event, health: Health) -> None:
@@ -136,6 +99,7 @@ class Session:
         self._unread: set[int] = set()
         self._taken_at = time.monotonic()
         self._lost_some = False
+        self._busy = False
         self._failed: KafkaException | None = None
         self._closing = False
         self._logger = logging.getLogger("librdkafka")
@@ -171,7 +135,7 @@ class Session:
             except KafkaException as error:
                 self._rewind(error, stop)
             if not self.pending:
-                self._processor.between_transactions(self._consumer, self._assigned)
+                self._busy = self._processor.between_transactions(self._consumer)
         if self.pending:
             self._commit()
 
@@ -180,6 +144,7 @@ class Session:
         self._closing = True
         self._health.assigned = False
         self._give_up()
+        self._forget(self._assigned)
         self._consumer.close()
         self._health.tick()
 
@@ -243,7 +208,7 @@ class Session:
         if self.pending:
             messages = self._consumer.consume(BATCH_RECORDS, max(self._left(), 0.0))
         else:
-            first = self._consumer.poll(IDLE_SECONDS)
+            first = self._consumer.poll(0 if self._busy else IDLE_SECONDS)
             self._taken_at = time.monotonic()
             if first is None:
                 return []
@@ -276,15 +241,13 @@ class Session:
         if not self.pending and self._stream.exactly_once:
             self._producer.begin_transaction()
         self.pending += len(messages)
-        values = list(map(Message.value, messages))
-        # A call of max() would cost as much as reading the timestamp.
-        timestamps = [ms if ms > 0 else 0 for _, ms in map(Message.timestamp, messages)]  # noqa: FURB136
+        batch = Batch.of(messages)
         produce = self._producer.produce
         for (topic, added), value, key, timestamp, headers in zip(
-            self._processor.process(Batch(messages, values, timestamps)),
-            values,
+            self._processor.process(batch),
+            batch.values,
             map(Message.key, messages),
-            timestamps,
+            batch.timestamps_ms,
             cast("Iterable[Headers | None]", map(Message.headers, messages)),
             strict=True,
         ):
@@ -299,7 +262,7 @@ class Session:
         # positions may already count records that were not handed over yet.
         positions = self._consumer.position(self._assigned)
         if self._unread:
-            self._unread -= set(map(Message.partition, messages))
+            self._unread -= {partition for partition, _, _ in batch.runs}
             positions = [p for p in positions if p.partition not in self._unread]
         self._positions = [p for p in positions if p.offset >= 0]
 
@@ -328,15 +291,19 @@ class Session:
 
     def _commit(self) -> None:
         """Make what was written and how far was read true together."""
+        positions = [
+            TopicPartition(p.topic, p.partition, p.offset, self._processor.note(p.partition))
+            for p in self._positions
+        ]
         if self._stream.exactly_once:
             self._producer.send_offsets_to_transaction(
-                self._positions, self._consumer.consumer_group_metadata(), CALL_SECONDS
+                positions, self._consumer.consumer_group_metadata(), CALL_SECONDS
             )
             self._retry(self._producer.commit_transaction)
         else:
             if self._producer.flush(CALL_SECONDS):
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "flush"))  # noqa: SLF001 - librdkafka's public name
-            self._consumer.commit(offsets=self._positions, asynchronous=False)
+            self._consumer.commit(offsets=positions, asynchronous=False)
         self.pending = 0
         metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
         self._processor.committed()
@@ -360,7 +327,10 @@ class Session:
                 return
         raise last
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+        self._processor.assigned([p.partition for p in partitions])
         self._health.assigned = True
         self._assigned = self._assigned + partitions
         self._unread |= {p.partition for p in partitions}
@@ -386,6 +356,7 @@ class Session:
         self._assigned = [p for p in self._assigned if p.partition not in gone]
         self._positions = [p for p in self._positions if p.partition not in gone]
         self._unread -= gone
+        self._processor.revoked(sorted(gone))
 
 
 def _refuse_if_final(error: KafkaError, stream: Stream) -> None:

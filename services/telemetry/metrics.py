@@ -41,6 +41,25 @@ CONSUMER_LAG = Gauge(
     "Records of an assigned partition that are not judged yet.",
     ["topic", "partition"],
 )
+OUT_OF_ORDER = Counter(
+    "fraud_transactions_out_of_order",
+    "Transactions whose event time lies before that of an earlier one of their partition.",
+)
+KEYS = Counter(
+    "fraud_keys_sampled",
+    "Records whose key was compared with the field that the topic is keyed by.",
+    ["outcome"],
+)
+REPLAYED = Counter("fraud_replayed_records", "Records read again to rebuild windows.")
+WINDOW_ENTRIES = Gauge("fraud_window_entries", "Entries that the windows hold.")
+WINDOW_BYTES = Gauge("fraud_window_bytes", "Memory of the windows' entries.")
+WINDOWS_SHORT = Gauge(
+    "fraud_windows_short_partitions",
+    "Partitions whose log began too late for the windows to be exact yet.",
+)
+WINDOWS_REBUILDING = Gauge(
+    "fraud_windows_rebuilding_partitions", "Partitions whose windows are being rebuilt."
+)
 RULESET_INFO = Gauge("fraud_ruleset_info", "The ruleset in force, by content hash.", ["hash"])
 RULESET_LOADED = Gauge(
     "fraud_ruleset_loaded_timestamp_seconds", "When the ruleset in force was taken into use."

@@ -28,6 +28,8 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     type: FieldType
     required: bool = False
     description: str = ""
+    # Of a double: the field that says in which currency it is, so that it is money.
+    currency: str | None = None
     min_length: Annotated[int, Meta(ge=0)] | None = None
     max_length: Annotated[int, Meta(ge=1)] | None = None
     enum: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None

@@ -31,7 +31,7 @@ _CEL_WORDS = {
 }
 _BOUNDS: dict[str, set[str]] = {
     "string": {"minLength", "maxLength", "enum"},
-    "double": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+    "double": {"currency", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
     "int": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
     "timestamp": {"minimum"},
     "bool": set(),
@@ -108,6 +108,14 @@ def load_schema(path: Path | None) -> Schema:
             fields.append(_field(entry, [f.name for f in fields]))
         except (ValueError, OverflowError) as error:
             raise SchemaError(f"{file}:{document.line(f'$.fields[{i}]')}: {error}") from None
+    currencies = [field.name for field in fields if field.type == "currency"]
+    for i, field in enumerate(fields):
+        if field.currency is not None and field.currency not in currencies:
+            known = f"it has {', '.join(currencies)}" if currencies else "it has none"
+            raise SchemaError(
+                f"{file}:{document.line(f'$.fields[{i}]')}: `{field.name}`: the schema has no "
+                f"field `{field.currency}` of type currency; {known}"
+            )
     return Schema(tuple(fields))
 
 

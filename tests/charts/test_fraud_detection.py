@@ -104,15 +104,19 @@ def test_the_environment_is_the_services_settings(component: str) -> None:
 
 
 def test_the_operator_and_the_detectors_are_given_the_same_rules() -> None:
-    values = {"rules": {"schema": SCHEMA, "scoreThreshold": 150}}
+    values = {
+        "rules": {"schema": SCHEMA, "scoreThreshold": 150},
+        "detector": {"keyedBy": "target"},
+    }
     both = [
         {v["name"]: v.get("value") for v in container(w)["env"]}
         for name, w in workloads(**values).items()
         if name != "generator"
     ]
     for one, other in pairwise(both):
-        for name in ("SCORE_THRESHOLD", "SCHEMA_PATH"):
+        for name in ("SCORE_THRESHOLD", "SCHEMA_PATH", "KEYED_BY"):
             assert one[name] == other[name]
+    assert both[0]["KEYED_BY"] == "target"
 
 
 def test_the_detectors_mount_what_the_operator_writes_as_a_folder() -> None:
@@ -246,6 +250,10 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
         ({"detectr": {}}, "detectr"),
         ({"detector": {"replica": 3}}, "replica"),
         ({"detector": {"autoscaling": {"by": "magic"}}}, "by"),
+        ({"detector": {"keyedBy": ""}}, "keyedBy"),
+        ({"detector": {"maxLateSeconds": -1}}, "maxLateSeconds"),
+        ({"detector": {"maxLateSeconds": 90000}}, "maxLateSeconds"),
+        ({"operator": {"env": {"KEYED_BY": "target"}}}, "KEYED_BY"),
         ({"operator": {"webhook": {"failurePolicy": "Maybe"}}}, "failurePolicy"),
         ({"kafka": {"topics": {"frauds": "x"}}}, "frauds"),
         ({"image": {"digest": "sha256:12"}}, "digest"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.standing import Standing, standing
+from services.cli.standing import Standing, _details, standing
 from services.operator.detectors import Report
 
 
@@ -77,6 +77,60 @@ def test_a_rule_that_never_was_good_is_on_no_detector() -> None:
 def test_a_detector_that_lacks_many_lacks_this_one_too() -> None:
     silent = report("a", "*", state="Silent", message="does not answer")
     assert standing(rule(), [silent]).lack == {"a": "does not answer"}
+
+
+def applied(value: dict[str, Any], reason: str) -> dict[str, Any]:
+    """A rule with another condition, for where it is on its way."""
+    condition = {"type": "Applied", "status": "False", "reason": reason, "message": "on its way"}
+    value["status"]["conditions"].append(condition)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (applied(rule(), "Warming"), "Warming"),
+        (applied(rule(), "Propagating"), "Ready"),
+        (applied(rule(reason="Disabled"), "Warming"), "Disabled"),
+        (applied(rule("False", "InvalidExpression", active=2), "Warming"), "Stale"),
+        (applied(rule(observed=2), "Warming"), "Pending"),
+    ],
+)
+def test_a_good_rule_whose_windows_are_built_is_warming(
+    value: dict[str, Any], expected: str
+) -> None:
+    assert state(value) == expected
+
+
+def test_a_detector_that_builds_its_windows_is_told_apart_from_one_that_is_behind() -> None:
+    behind = "it still has an older ruleset"
+    builds = Report(
+        pod="a", state="Stale", hash="", missing=("limit", "b"), message=behind, warming=("limit",)
+    )
+    many = Report(pod="b", state="Warming", hash="", missing=("*",), message="…", warming=("*",))
+    told = standing(rule(), [builds, many, report("c", "limit", message=behind)])
+    words = "builds its windows from the log"
+    assert told.lack == {"a": words, "b": words, "c": behind}
+
+
+def exact(value: dict[str, Any], status: str) -> dict[str, Any]:
+    """A rule with the condition Exact."""
+    condition = {"type": "Exact", "status": status, "reason": "X", "message": "the log\nraise it"}
+    value["status"]["conditions"].append(condition)
+    return value
+
+
+def test_windows_that_lack_something_are_told_of_in_words() -> None:
+    told = standing(exact(rule(), "False"), [])
+    assert told.inexact == "the log\nraise it"
+    assert list(_details(told)) == ["\nlimit:", "  not exact: the log\n  raise it"]
+
+
+@pytest.mark.parametrize("status", ["True", "Unknown"])
+def test_windows_that_may_have_all_are_not_told_of(status: str) -> None:
+    told = standing(exact(rule(), status), [])
+    assert told.inexact == ""
+    assert list(_details(told)) == []
 
 
 def messages(value: dict[str, Any]) -> Standing:

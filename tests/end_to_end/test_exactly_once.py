@@ -44,7 +44,7 @@ def run_with_kills(
     with generator, detector:
         for n in range(kills):
             until_assigned(detector, n + 1)
-            time.sleep(rng.uniform(0.05, 0.6))  # the random point; there is no condition for it
+            time.sleep(rng.uniform(0.0, 0.3))  # the random point; there is no condition for it
             detector.kill()
             detector.start(module)
         assert generator.stop() == 0
@@ -58,7 +58,7 @@ def run_with_kills(
 
 def until_assigned(detector: Service, times: int) -> None:
     """Wait until it has had its partitions so many times."""
-    until(lambda: len(detector.lines("partitions assigned")) >= times, "assigned")
+    until(lambda: len(detector.lines("partitions ready")) >= times, "ready")
 
 
 def wait_until_judged(broker: Broker, topics: Topics, detector: Service) -> None:

@@ -133,7 +133,8 @@ def test_bad_records_become_dead_letters_and_good_ones_between_keep_their_verdic
         records.append((f"case-{case.name}".encode(), case.value))
         records.append((f"good-{i}".encode(), payment(950 if i % 2 else 5)))
     produce(broker, topics.transactions, records, headers=[("trace", b"1")])
-    with Service("detector", topics.environment(broker), tmp_path / "log") as detector:
+    environment = topics.environment(broker) | {"MAX_LATE_SECONDS": "1000000000"}
+    with Service("detector", environment, tmp_path / "log") as detector:
         outputs = wait_for(broker, topics.outputs, len(records))
         assert detector.stop() == 0
     sent = dict(records)

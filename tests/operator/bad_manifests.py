@@ -1,98 +1,30 @@
 """FraudRules that must not go live, each with the field to blame and words of what is said.
 
 They are grouped by who refuses them on their way into a cluster; `fraud rules check` refuses all.
-Each is GOOD with one thing wrong, or a text of its own.
+Each is GOOD with one thing wrong, or a text of its own. Those with windows are in `bad_windows`.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-from typing import Any, NamedTuple
 
-HEAD = "apiVersion: frauddetection.io/v1alpha1\nkind: FraudRule\n"
-TOP = f"{HEAD}metadata: {{name: bad-rule}}\n"
-PAYMENT = {"source": "alice", "target": "bob", "amount": 950.0, "currency": "USD"}
-EXAMPLE = {"name": "it", "transaction": PAYMENT, "expect": "Match"}
-EXPRESSION = "transaction.amount >= 900.0"
-SPEC = {"expression": EXPRESSION, "examples": [EXAMPLE]}
-GOOD: dict[str, Any] = {
-    "apiVersion": "frauddetection.io/v1alpha1",
-    "kind": "FraudRule",
-    "metadata": {"name": "bad-rule"},
-    "spec": SPEC,
-}
-ABSENT: Any = object()
-
-
-class BadManifest(NamedTuple):
-    """A manifest that is refused.
-
-    `field` is the one that `fraud rules check` blames, "" where the text is no YAML, and `says` a
-    fragment of its message. `server_says` is a fragment of what kubectl prints, where it does not
-    name the same field.
-    """
-
-    name: str
-    manifest: dict[str, Any] | str
-    field: str
-    says: str
-    server_says: str = ""
-
-    @property
-    def text(self) -> str:
-        """The manifest as a file has it."""
-        if isinstance(self.manifest, str):
-            return self.manifest
-        return json.dumps(self.manifest, ensure_ascii=False)
-
-
-def wrong(
-    field: str, value: Any, says: str, server_says: str = "", *, blames: str = "", name: str = ""
-) -> BadManifest:
-    """The good rule with one field set, or taken away; `blames` is the field of the message."""
-    manifest = copy.deepcopy(GOOD)
-    *way, last = field.replace("[0]", ".0").split(".")
-    inner: Any = manifest
-    for step in way:
-        inner = inner[0 if step == "0" else step]
-    if value is ABSENT:
-        del inner[last]
-    else:
-        inner[0 if last == "0" else last] = value
-    shown = "absent" if value is ABSENT else json.dumps(value)
-    return BadManifest(
-        name or f"{field}: {shown}"[:70], manifest, blames or field, says, server_says
-    )
-
-
-def example(field: str, value: Any, says: str, server_says: str = "") -> BadManifest:
-    """The good rule with a wrong field in its example."""
-    return wrong(f"spec.examples[0].{field}", value, says, server_says)
-
-
-def payment(field: str, value: Any, says: str) -> BadManifest:
-    """The good rule with a transaction in its example that is none."""
-    transaction = "spec.examples[0].transaction"
-    return wrong(f"{transaction}.{field}", value, says, blames=transaction)
-
-
-def nested(field: str, value: Any) -> BadManifest:
-    """The good rule with something nested in its example's transaction."""
-    path = f"spec.examples[0].transaction.{field}"
-    return wrong(path, value, "found a list or an object, expected a plain value")
-
-
-def no_yaml(name: str, text: str, says: str, server_says: str = "") -> BadManifest:
-    """A text that is no YAML, as files may have it."""
-    return BadManifest(name, text, "", says, server_says)
-
-
-def matching(pattern: str, says: str) -> BadManifest:
-    """The good rule with a regular expression that is refused."""
-    text = f"transaction.source.matches({json.dumps(pattern)})"
-    return wrong("spec.expression", text, says, name=f"pattern {pattern}"[:40])
-
+from tests.operator.bad_windows import WINDOWS_REFUSED_BY_SCHEMA, WINDOWS_REFUSED_BY_WEBHOOK
+from tests.operator.one_wrong import (
+    ABSENT,
+    EXAMPLE,
+    EXPRESSION,
+    HEAD,
+    PAYMENT,
+    SPEC,
+    TOP,
+    BadManifest,
+    example,
+    matching,
+    nested,
+    no_yaml,
+    payment,
+    wrong,
+)
 
 _LAUGHS = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
 _FIRST = f"{HEAD}metadata: {{name: good-rule}}\nspec: {{expression: '{EXPRESSION}'}}\n---\n"
@@ -205,8 +137,7 @@ REFUSED_BY_SCHEMA = (
     wrong("spec.reason_code", "A", "did you mean `reasonCode`?"),
     wrong("spec.scroe", 5, "did you mean `score`?"),
     wrong("spec.example", [EXAMPLE], "did you mean `examples`?"),
-    wrong("spec.aggregates", [{"name": "payments"}], "there is no field `aggregates`"),
-    wrong("spec.threshold", 50, "known are expression, description, mode, action, score"),
+    wrong("spec.threshold", 50, "known are expression, aggregates, description, mode, action"),
     wrong("spec.examples", {}, "Expected `array`, got `object`"),
     wrong("spec.examples", "none", "found 'none'; expected `array`, got `str`"),
     wrong("spec.examples", [EXAMPLE | {"name": str(i)} for i in range(33)], "length <= 32"),
@@ -234,6 +165,7 @@ REFUSED_BY_SCHEMA = (
     example("transaction", {f"f{i}": i for i in range(65)}, "length <= 64"),
     example("expected", "Match", "did you mean `expect`?"),
     example("transactions", PAYMENT, "did you mean `transaction`?"),
+    *WINDOWS_REFUSED_BY_SCHEMA,
 )
 
 _EXPRESSIONS = (
@@ -266,7 +198,7 @@ _EXPRESSIONS = (
     ("900 for 900.0", "transaction.amount >= 900", "write 900.0"),
     ("a whole number on the left", "900 < transaction.amount", "write 900.0"),
     ("whole numbers in a list", "transaction.amount in [1, 2]", "as in `[1.0, 2.0]`"),
-    ("a decimal for a whole number", "size(transaction.source) > 3.0", "with `double(…)`"),
+    ("a decimal for a whole number", "size(transaction.source) > 3.5", "with `double(…)`"),
     ("text for a number", "transaction.amount > '5'", "leave the quotes out"),
     ("a number for text", "transaction.source == 5", "put the value in quotes"),
     ("null for absent", "transaction.country == null", "`has(transaction.…)`"),
@@ -378,6 +310,7 @@ REFUSED_BY_WEBHOOK = (
     *(wrong("spec.expression", text, says, name=name) for name, text, says in _EXPRESSIONS),
     *(matching(pattern, says) for pattern, says in _PATTERNS),
     *_EXAMPLES,
+    *WINDOWS_REFUSED_BY_WEBHOOK,
 )
 
 # Of these the first document is good.

@@ -44,7 +44,7 @@ def checked(value: Object, folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     """What `fraud rules check` prints of a manifest, without the place and the name of each."""
     file = folder / "rule.json"
     file.write_text(json.dumps(value), encoding="utf-8")
-    check_rules([file], None, "text")
+    check_rules([file], None, "source", "text")
     place = rf"^{re.escape(str(file))}:\d+: {value['metadata']['name']}: "
     return re.sub(place, "", capsys.readouterr().out, flags=re.MULTILINE)
 

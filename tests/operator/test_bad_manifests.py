@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.cli import main
-from tests.operator.bad_manifests import BAD_MANIFESTS, GOOD
+from tests.operator.bad_manifests import BAD_MANIFESTS
+from tests.operator.bad_windows import GOOD_WITH_WINDOWS
+from tests.operator.one_wrong import GOOD
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.operator.bad_manifests import BadManifest
+    from tests.operator.one_wrong import BadManifest
 
 # Of this process, so that a busy machine does not count.
 MOST_SECONDS = 2.0
@@ -29,8 +31,9 @@ def checked(folder: Path, text: str, *options: str) -> int:
     return main(["rules", "check", str(file), *options])
 
 
-def test_the_rule_that_each_is_made_from_is_good(tmp_path: Path) -> None:
-    assert checked(tmp_path, json.dumps(GOOD)) == 0
+@pytest.mark.parametrize("good", [GOOD, GOOD_WITH_WINDOWS])
+def test_the_rules_that_each_is_made_from_are_good(tmp_path: Path, good: dict[str, Any]) -> None:
+    assert checked(tmp_path, json.dumps(good)) == 0
 
 
 def test_there_are_seventy_of_them_and_each_has_a_name_of_its_own() -> None:

@@ -15,13 +15,12 @@ from services.cli import main
 from services.local_kubernetes import ControlPlaneError
 from services.this_machine import free_ports
 from tests.operator.bad_manifests import (
-    GOOD,
     REFUSED_BY_KUBECTL,
     REFUSED_BY_SCHEMA,
     REFUSED_BY_WEBHOOK,
     SEVERAL_DOCUMENTS,
-    BadManifest,
 )
+from tests.operator.one_wrong import GOOD, BadManifest
 from tests.streaming import Service, until
 
 if TYPE_CHECKING:

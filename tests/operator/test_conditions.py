@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.operator import resource_definition
-from services.operator.conditions import desired_status, news
+from services.operator.conditions import Reach, desired_status, news
 from services.operator.rulebook import Standing
 from services.rules import Problem
 from tests.rules.support import rule
@@ -55,7 +55,7 @@ def status(
     before: Status | None = None,
     now: str = NOW,
 ) -> Status:
-    return desired_status(standing, applied, detectors, before or {}, now)
+    return desired_status(standing, Reach(applied, detectors), before or {}, now)
 
 
 def condition(of: Status, kind: str) -> dict[str, Any]:

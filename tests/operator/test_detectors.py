@@ -181,7 +181,7 @@ def stands(
     answer: Answer, rules: dict[str, str], ruleset: str = "abc"
 ) -> tuple[str, tuple[str, ...]]:
     """A detector's state, and which rules it lacks."""
-    found = report(detector(), answer, rules, ruleset)
+    found = report(detector(), answer, rules, ruleset, "source")
     return found.state, found.missing
 
 
@@ -218,7 +218,9 @@ def test_without_rules_a_detector_that_still_has_one_is_stale() -> None:
 
 
 def test_a_silent_detector_is_reported_with_the_reason() -> None:
-    assert report(detector(), "does not answer: ReadTimeout", {"a": "1"}, "abc") == Report(
+    assert report(
+        detector(), "does not answer: ReadTimeout", {"a": "1"}, "abc", "source"
+    ) == Report(
         pod="detector-0",
         state="Silent",
         hash="",
@@ -228,21 +230,21 @@ def test_a_silent_detector_is_reported_with_the_reason() -> None:
 
 
 def test_a_stale_detector_is_reported_with_the_reason() -> None:
-    message = report(detector(), page(a="0"), {"a": "1"}, "abc").message
+    message = report(detector(), page(a="0"), {"a": "1"}, "abc", "source").message
     assert message == "it still has an older ruleset"
 
 
 def test_a_detector_with_other_settings_is_reported_with_the_reason() -> None:
-    message = report(detector(), page(ruleset="other", a="1"), {"a": "1"}, "abc").message
+    message = report(detector(), page(ruleset="other", a="1"), {"a": "1"}, "abc", "source").message
     assert message == "its SCORE_THRESHOLD or schema is not the operator's"
 
 
 def test_there_is_nothing_to_say_of_a_detector_that_is_current() -> None:
-    assert report(detector(), page(a="1"), {"a": "1"}, "abc").message == ""
+    assert report(detector(), page(a="1"), {"a": "1"}, "abc", "source").message == ""
 
 
 def test_a_report_has_the_hash_that_is_in_force() -> None:
-    assert report(detector(), page(ruleset="other"), {"a": "1"}, "abc").hash == "other"
+    assert report(detector(), page(ruleset="other"), {"a": "1"}, "abc", "source").hash == "other"
 
 
 class RealDetector:
@@ -377,9 +379,9 @@ def test_the_value_of_a_poke_says_for_which_ruleset_it_is(ruleset: str, times: i
 
 def test_what_is_told_of_a_detector_stays_short_however_many_rules_it_lacks() -> None:
     rules = {f"rule-{i}": "1" for i in range(1000)}
-    assert brief(report(detector(), "does not answer", rules, "abc")).missing == ("*",)
+    assert brief(report(detector(), "does not answer", rules, "abc", "source")).missing == ("*",)
 
 
 def test_a_few_rules_that_a_detector_lacks_are_told_by_name() -> None:
-    told = report(detector(), page(a="1"), {"a": "1", "b": "2"}, "abc")
+    told = report(detector(), page(a="1"), {"a": "1", "b": "2"}, "abc", "source")
     assert brief(told) == told

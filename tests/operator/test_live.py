@@ -90,6 +90,30 @@ def test_a_bad_edit_leaves_the_last_good_version_in_force_and_mending_it_recover
     assert generations(operated, "high-amount") == [3, 3]
 
 
+def test_a_rule_with_windows_is_warmed_applied_and_exact(operated: Operated) -> None:
+    operated.apply(windowed())
+    operated.until_condition("burst", "Applied", "True")
+    operated.until_condition("burst", "Exact", "True", "Exact")
+    operated.apply(windowed(window="10m"))
+    until(lambda: operated.get("burst")["status"]["activeGeneration"] == 2, "the edit decides")
+    operated.until_condition("burst", "Applied", "True")
+    assert generations(operated, "burst") == [2, 2]
+
+
+def test_a_rule_that_groups_by_what_the_topic_is_not_keyed_by_says_what_to_set(
+    operated: Operated,
+) -> None:
+    operated.apply(windowed(groupBy="target"))
+    message = operated.until_condition("burst", "Ready", "False", "UndeclaredGrouping")
+    assert "KEYED_BY=target" in message
+
+
+def windowed(**aggregate: str) -> dict[str, Any]:
+    """A rule with a window."""
+    count = {"name": "payments", "function": "Count", "groupBy": "source", "window": "1m"}
+    return rule("burst", expression="payments > 3", aggregates=[count | aggregate])
+
+
 def test_a_detector_that_comes_later_is_counted_and_one_that_goes_is_not(
     operated: Operated, broker: Broker, topics: Topics
 ) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from services.operator import reference
 from services.operator.resource_definition import VALIDATIONS, definition, render, schema
-from services.rules.model import Example, Spec
+from services.rules.model import Aggregate, Example, Given, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 FILE = Path("k8s/crds/fraudrules.yaml")
 SCHEMA = schema()
 SPEC = SCHEMA["properties"]["spec"]
+AGGREGATE = SPEC["properties"]["aggregates"]["items"]
 EXAMPLE = SPEC["properties"]["examples"]["items"]
+GIVEN = EXAMPLE["properties"]["given"]["items"]
 # The API server describes these itself, and takes nothing else of metadata.
 STANDARD = {"apiVersion", "kind", "metadata"}
 BOUNDED_BY = {
@@ -98,7 +100,10 @@ def test_every_field_is_in_the_reference() -> None:
     assert fields | {"metadata.name", "metadata.generation"} == set(rows)
 
 
-@pytest.mark.parametrize(("struct", "node"), [(Spec, SPEC), (Example, EXAMPLE)])
+@pytest.mark.parametrize(
+    ("struct", "node"),
+    [(Spec, SPEC), (Aggregate, AGGREGATE), (Example, EXAMPLE), (Given, GIVEN)],
+)
 def test_the_fields_are_the_models(struct: type[msgspec.Struct], node: dict[str, Any]) -> None:
     fields = msgspec.structs.fields(struct)
     assert list(node["properties"]) == [field.encode_name for field in fields]
@@ -120,13 +125,23 @@ def test_a_field_without_a_default_is_required_or_empty() -> None:
         if not field.required and "default" not in SPEC["properties"][field.encode_name]
     ]
     assert [(field.encode_name, field.default) for field in without] == [
+        ("aggregates", ()),
         ("description", ""),
         ("reasonCode", ""),
         ("examples", ()),
     ]
 
 
+def test_the_defaults_of_what_is_given_are_the_models() -> None:
+    published = {k: f["default"] for k, f in GIVEN["properties"].items() if "default" in f}
+    model = {field.encode_name: field.default for field in msgspec.structs.fields(Given)}
+    assert published == {"repeat": 1, "every": "1s"}
+    assert published == {name: model[name] for name in published}
+
+
 def test_choices_stand_in_the_models_order() -> None:
+    functions = ["Count", "CountDistinct", "Sum", "Avg", "Min", "Max"]
+    assert AGGREGATE["properties"]["function"]["enum"] == functions
     assert SPEC["properties"]["severity"]["enum"] == ["Low", "Medium", "High", "Critical"]
 
 
@@ -139,8 +154,14 @@ def test_the_published_defaults_change_nothing_for_the_engine() -> None:
 
 def test_entries_of_lists_of_objects_are_told_apart_by_a_required_field() -> None:
     lists = {path: node for path, node in NODES.items() if "properties" in node.get("items", {})}
+    # What is given is told apart by its order alone.
+    assert lists.pop("spec.examples[].given")["x-kubernetes-list-type"] == "atomic"
     keys = {path: node["x-kubernetes-list-map-keys"] for path, node in lists.items()}
-    assert keys == {"spec.examples": ["name"], "status.conditions": ["type"]}
+    assert keys == {
+        "spec.aggregates": ["name"],
+        "spec.examples": ["name"],
+        "status.conditions": ["type"],
+    }
     for path, (key,) in keys.items():
         assert key in lists[path]["items"]["required"]
         assert f"a {key} of its own" in lists[path]["description"]

@@ -21,7 +21,9 @@ CRD = "fraudrules.frauddetection.io"
 RULES = Path("k8s/rules")
 MINIMAL = {"expression": "transaction.amount > 0.0"}
 EXAMPLE = {"name": "some example", "transaction": {"source": "alice"}, "expect": "Match"}
-SCORE_OF_ALLOW, REASON_CODE_OF_NAME = VALIDATIONS
+AGGREGATE = {"name": "payments", "function": "Count", "groupBy": "source", "window": "1m"}
+GIVEN = {"transaction": {"source": "alice", "target": "bob", "amount": 5.0, "currency": "USD"}}
+SCORE_OF_ALLOW, REASON_CODE_OF_NAME, FIELD_OF_COUNT, NO_FIELD, LONG_WINDOW = VALIDATIONS
 LONG_NAME = "a" * 65
 
 
@@ -41,6 +43,17 @@ def rule(name: str = "some-rule", **spec: Any) -> str:
 def example(**fields: Any) -> dict[str, Any]:
     """A rule's spec with one example."""
     return {"examples": [{k: v for k, v in {**EXAMPLE, **fields}.items() if v is not None}]}
+
+
+def aggregate(**fields: Any) -> dict[str, Any]:
+    """A rule's spec with one aggregate; a field that is None is left out."""
+    return {"aggregates": [{k: v for k, v in {**AGGREGATE, **fields}.items() if v is not None}]}
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """A rule's spec with one aggregate and an example that is given something."""
+    before = [{k: v for k, v in {**GIVEN, **fields}.items() if v is not None}]
+    return {**aggregate(), **example(given=before, transaction=GIVEN["transaction"])}
 
 
 class Rules:
@@ -123,7 +136,7 @@ def test_the_short_name_and_the_category_are_known(rules: Rules, name: str) -> N
 @pytest.mark.parametrize(
     ("field", "description"),
     [
-        ("spec.expression", "A CEL expression over `transaction`; true is a match."),
+        ("spec.aggregates.name", "What the expression calls it."),
         ("spec.examples.transaction", "A transaction, as a producer would write it."),
         ("status.activeGeneration", "The edit of spec that decides; absent where none does."),
     ],
@@ -213,6 +226,34 @@ def writing(status: dict[str, Any]) -> tuple[str, ...]:
         (example(expect=None), "spec.examples[0].expect: Required value"),
         (example(expect="Maybe"), 'spec.examples[0].expect: Unsupported value: "Maybe"'),
         (example(expected="Match"), 'unknown field "spec.examples[0].expected"'),
+        (
+            {"aggregates": [{**AGGREGATE, "name": f"a{i}"} for i in range(9)]},
+            "spec.aggregates: Too many: 9: must have at most 8 items",
+        ),
+        (aggregate(name=None), "spec.aggregates[0].name: Required value"),
+        (aggregate(name="Payments"), "spec.aggregates[0].name in body should match"),
+        (aggregate(name="payments\n"), "spec.aggregates[0].name in body should match"),
+        (aggregate(name="a" * 64), "spec.aggregates[0].name: Too long: may not be more than 63"),
+        (aggregate(function=None), "spec.aggregates[0].function: Required value"),
+        (aggregate(function="count"), 'spec.aggregates[0].function: Unsupported value: "count"'),
+        (aggregate(groupBy=None), "spec.aggregates[0].groupBy: Required value"),
+        (aggregate(groupBy=""), "spec.aggregates[0].groupBy in body should be at least 1 chars"),
+        (aggregate(window=None), "spec.aggregates[0].window: Required value"),
+        (aggregate(window="1min"), "spec.aggregates[0].window in body should match"),
+        (aggregate(window="0s"), "spec.aggregates[0].window in body should match"),
+        (aggregate(window="1m\n"), "spec.aggregates[0].window in body should match"),
+        (aggregate(window="10000s"), "spec.aggregates[0].window: Too long: may not be more than 5"),
+        (aggregate(where="x" * 1025), "spec.aggregates[0].where: Too long: may not be more than"),
+        (aggregate(filter="true"), 'unknown field "spec.aggregates[0].filter"'),
+        (given(transaction=None), "spec.examples[0].given[0].transaction: Required value"),
+        (given(repeat=0), "spec.examples[0].given[0].repeat in body should be greater than or"),
+        (given(repeat=1001), "spec.examples[0].given[0].repeat in body should be less than or"),
+        (given(every="0s"), "spec.examples[0].given[0].every in body should match"),
+        (given(after="1s"), 'unknown field "spec.examples[0].given[0].after"'),
+        (
+            example(given=[GIVEN] * 17),
+            "spec.examples[0].given: Too many: 17: must have at most 16 items",
+        ),
     ],
 )
 def test_what_is_out_of_bounds_is_refused_here_and_by_the_engine(
@@ -232,6 +273,22 @@ def test_what_is_out_of_bounds_is_refused_here_and_by_the_engine(
         {"reasonCode": ""},
         {"reasonCode": "X" * 64},
         {"examples": []},
+        {"aggregates": []},
+        {"aggregates": [{**AGGREGATE, "name": f"a{i}"} for i in range(8)]},
+        aggregate(name="a" * 63),
+        aggregate(name="aZ_9"),
+        aggregate(window="1s"),
+        aggregate(window="3600s"),
+        aggregate(window="60m"),
+        aggregate(window="1h"),
+        aggregate(of=""),
+        aggregate(where=""),
+        aggregate(where="true //".ljust(1024, "x")),
+        aggregate(function="CountDistinct", of="target"),
+        *(aggregate(function=name, of="amount") for name in ("Sum", "Avg", "Min", "Max")),
+        given(repeat=1000, every="86s"),
+        given(every="24h"),
+        given(repeat=None, every=None),
     ],
 )
 def test_what_is_just_within_bounds_is_taken_here_and_by_the_engine(
@@ -243,15 +300,41 @@ def test_what_is_just_within_bounds_is_taken_here_and_by_the_engine(
 
 def refused_by_the_engine(text: str, folder: Path) -> bool:
     """Whether `fraud rules check` finds something wrong with a rule."""
+    return bool(engine_says(text, folder))
+
+
+def engine_says(text: str, folder: Path) -> list[tuple[str, str]]:
+    """What `fraud rules check` finds wrong with a rule: fields and messages."""
     file = folder / "rule.json"
     file.write_text(text, encoding="utf-8")
     (report,) = check([file], Compiler(load_schema(None)))
-    return bool(report.problems)
+    return [(problem.field, problem.message) for problem in report.problems]
 
 
 def test_two_examples_of_one_name_are_refused(rules: Rules) -> None:
     said = rules.refusal(rule(examples=[EXAMPLE, EXAMPLE]))
     assert 'spec.examples[1]: Duplicate value: {"name":"some example"}' in said
+
+
+def test_two_aggregates_of_one_name_are_refused(rules: Rules) -> None:
+    said = rules.refusal(rule(aggregates=[AGGREGATE, AGGREGATE]))
+    assert 'spec.aggregates[1]: Duplicate value: {"name":"payments"}' in said
+
+
+def test_what_is_null_in_an_aggregate_is_not_there_here_nor_for_the_engine(
+    rules: Rules, tmp_path: Path
+) -> None:
+    empty = {**AGGREGATE, "of": None, "where": None}
+    before = [{**GIVEN, "repeat": None, "every": None}]
+    shown: dict[str, Any] = {**EXAMPLE, "expect": "NoMatch", "given": None}
+    both = [shown, {**shown, "name": "other", "given": before}]
+    several = [{**each, "transaction": GIVEN["transaction"]} for each in both]
+    text = rule(expression="payments > 2", aggregates=[empty], examples=several)
+    assert engine_says(text, tmp_path) == []
+    rules("apply", "-f", "-", stdin=text)
+    spec = rules.stored()["spec"]
+    assert spec["aggregates"] == [AGGREGATE]
+    assert spec["examples"][1]["given"] == [{**GIVEN, "repeat": 1, "every": "1s"}]
 
 
 def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
@@ -268,14 +351,23 @@ def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
         ("3ds-missing", {}, REASON_CODE_OF_NAME),
         ("3ds-missing", {"reasonCode": ""}, REASON_CODE_OF_NAME),
         (LONG_NAME, {}, REASON_CODE_OF_NAME),
+        ("some-rule", aggregate(of="amount"), FIELD_OF_COUNT),
+        ("some-rule", aggregate(function="Sum"), NO_FIELD),
+        ("some-rule", aggregate(function="CountDistinct", of=""), NO_FIELD),
+        ("some-rule", aggregate(window="2h"), LONG_WINDOW),
+        ("some-rule", aggregate(window="61m"), LONG_WINDOW),
+        ("some-rule", aggregate(window="3601s"), LONG_WINDOW),
+        ("some-rule", aggregate(window="9999h"), LONG_WINDOW),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
-    rules: Rules, name: str, spec: dict[str, Any], refused: Any
+def test_what_does_not_fit_together_is_refused_here_and_by_the_engine_in_the_same_words(
+    rules: Rules, tmp_path: Path, name: str, spec: dict[str, Any], refused: Any
 ) -> None:
     said = rules.refusal(rule(name, **spec))
-    assert f"{refused.node}{refused.field_path}".lstrip(".") + ": " in said
+    field = f"{refused.node.replace('[]', '[0]')}{refused.field_path}".lstrip(".")
+    assert f"{field}: " in said
     assert refused.message in said
+    assert (field, refused.message) in engine_says(rule(name, **spec), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ DOCUMENTS = [
     (manifest(mode="Enforced"), "spec.mode: found 'Enforced'"),
     (manifest(reasonCode="card testing"), "spec.reasonCode: is no reason code"),
     (manifest(expresion="true"), "there is no field `expresion`\n  did you mean `expression`?"),
-    (manifest(aggregates=[]), "spec.aggregates: there is no field `aggregates`"),
+    (manifest(aggregate=[]), "spec.aggregate: there is no field `aggregate`\n  did you mean `agg"),
     (manifest(description=5), "spec.description: Expected `str`, got `int`\n  put the value in q"),
     (manifest(expression="true || " * 600 + "true"), "length <= 4096"),
     (manifest(expression="x" * 1_000_000), "length <= 4096"),
@@ -212,6 +212,42 @@ def test_lists_several_documents_and_folders_are_read(
     assert "list.yaml:10: two: spec.expression" in out
     assert "more.yml:2: three: ok" in out
     assert "hidden" not in out
+
+
+WINDOWED = manifest(
+    expression="payments > 3",
+    aggregates=[{"name": "payments", "function": "Count", "groupBy": "target", "window": "1m"}],
+)
+
+
+@pytest.mark.parametrize(
+    ("keyed_by", "code", "said"),
+    [
+        ((), 1, "group by source, or key the topic by target and set KEYED_BY=target"),
+        (("--keyed-by=source",), 1, "found target, and the input topic is keyed by source"),
+        (("--keyed-by", "target"), 0, "rule: ok (no examples)"),
+        (("--keyed-by=none",), 1, "the input topic is declared to have no keys"),
+    ],
+)
+def test_windows_group_by_what_the_topic_is_keyed_by(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    keyed_by: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    (tmp_path / "rule.yaml").write_text(WINDOWED, encoding="utf-8")
+    assert main(["rules", "check", str(tmp_path), *keyed_by]) == code
+    assert said in capsys.readouterr().out
+
+
+def test_a_key_that_the_schema_does_not_have_is_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rule.yaml").write_text(WINDOWED, encoding="utf-8")
+    assert main(["rules", "check", str(tmp_path), "--keyed-by=sorce"]) == 2
+    said = "--keyed-by: the schema has no field 'sorce'; name one of source, target"
+    assert said in capsys.readouterr().err
 
 
 def test_a_path_that_is_not_there_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:

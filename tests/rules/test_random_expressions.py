@@ -60,7 +60,7 @@ def compare(
     """Judge transactions by rules in force and by the evaluator, and note where the two differ."""
     outcome = Outcome()
     pool = [random_transaction(compiler.schema, chance) for _ in range(500)]
-    activations = [compiler.environment.activation(transaction) for transaction in pool]
+    activations = [compiler.environment.activation(transaction, {}) for transaction in pool]
     for _ in range(expressions // RULES_TOGETHER):
         rules = [compiler.compile(rule(f"r{i}", source.condition())) for i in range(RULES_TOGETHER)]
         failed = Failed()
@@ -173,7 +173,7 @@ def _both(compiler: Compiler, expression: str, values: dict[str, object]) -> tup
     """What the rule in force says, and what the evaluator says."""
     compiled = compiler.compile(rule("r", expression))
     transaction = decode(compiler.schema, {**_USUAL, **values})
-    answer = evaluate(compiled.expression, compiler.environment.activation(transaction))
+    answer = evaluate(compiled.expression, compiler.environment.activation(transaction, {}))
     judged = Ruleset([compiled], compiler.environment).matches([transaction])
     return judged == [1], answer is True
 

@@ -1,0 +1,184 @@
+"""From records to transactions that can be judged, and why the others cannot.
+
+What the stream judges and what a replay feeds the windows with goes through
+here, so that both take the same records for transactions.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from services.transactions import Reason, Refusal, refuse, settle_event_times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+    from confluent_kafka import Message
+
+    from services.streams.processing import Batch
+    from services.transactions import Schema
+
+    Times = npt.NDArray[np.int64]
+
+# Before any transaction: no event time is late.
+NEVER = -(1 << 62)
+
+_event_time = attrgetter("timestamp")
+
+
+class Run(NamedTuple):
+    """The transactions of one partition, in the order of their offsets."""
+
+    partition: int
+    begin: int
+    end: int
+
+
+class Read(NamedTuple):
+    """A batch that was read: its transactions, and what is none.
+
+    `times_ms` is int64[n], the event times. `places` are the transactions'
+    indices in the batch, None where all are in it. `refused` goes by those too.
+    """
+
+    transactions: list[Any]
+    times_ms: Times
+    runs: list[Run]
+    places: list[int] | None
+    refused: dict[int, Refusal]
+    out_of_order: int
+
+    def messages(self, batch: Batch) -> list[Message]:
+        """The records of the transactions."""
+        if self.places is None:
+            return batch.messages
+        return [batch.messages[i] for i in self.places]
+
+
+class Reader:
+    """Reads batches.
+
+    Args:
+        schema: of the transactions.
+        max_future_ms: how far an event time may lie after its record's.
+        max_late_ms: how far an event time may lie before the partition's stream
+            time, the largest of the transactions before it.
+
+    """
+
+    def __init__(self, schema: Schema, *, max_future_ms: int, max_late_ms: int) -> None:
+        self._schema = schema
+        self._decode: Callable[[Any], Any] = schema.decode
+        self.max_future_ms = max_future_ms
+        self.max_late_ms = max_late_ms
+
+    def read(self, batch: Batch, stream_times: dict[int, int]) -> Read:
+        """Read a batch, whose records are ordered by partition.
+
+        Args:
+            batch: the records.
+            stream_times: of the partitions (epoch ms); moved on.
+
+        """
+        try:
+            transactions = list(map(self._decode, batch.values))
+        except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
+            return self._sift(batch, stream_times)
+        if settle_event_times(self._schema, transactions, batch.timestamps_ms, self.max_future_ms):
+            return self._sift(batch, stream_times)
+        return self._in_time(batch, transactions, None, {}, stream_times)
+
+    def _sift(self, batch: Batch, stream_times: dict[int, int]) -> Read:
+        """Read one by one: the slow way, for a batch with a record in it that is none."""
+        outcomes = list(map(self._read_one, batch.values, batch.timestamps_ms))
+        refused = {i: one for i, one in enumerate(outcomes) if isinstance(one, Refusal)}
+        places = [i for i in range(len(outcomes)) if i not in refused]
+        return self._in_time(batch, [outcomes[i] for i in places], places, refused, stream_times)
+
+    def _read_one(self, value: bytes | None, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
+        try:
+            transaction = self._decode(value)
+        except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
+            return refuse(self._schema, value, error)
+        refused = settle_event_times(
+            self._schema, [transaction], [timestamp_ms], self.max_future_ms
+        )
+        return refused[0][1] if refused else transaction
+
+    def _in_time(
+        self,
+        batch: Batch,
+        transactions: list[Any],
+        places: list[int] | None,
+        refused: dict[int, Refusal],
+        stream_times: dict[int, int],
+    ) -> Read:
+        """Refuse what comes too late."""
+        times = self._times(batch, transactions, places)
+        runs = list(_runs(batch, places))
+        late: list[int] = []
+        out_of_order = 0
+        for partition, begin, end in runs:
+            own = times[begin:end]
+            before = np.empty(end - begin + 1, np.int64)
+            before[0] = stream_times.get(partition, NEVER)
+            np.maximum.accumulate(own, out=before[1:])
+            np.maximum(before[1:], before[0], out=before[1:])
+            stream_times[partition] = int(before[-1])
+            behind = before[:-1] - own
+            if behind.max() <= 0:
+                continue
+            too_late = np.flatnonzero(behind > self.max_late_ms)
+            out_of_order += int(np.count_nonzero(behind > 0)) - len(too_late)
+            for i in too_late.tolist():
+                place = begin + i
+                refused[place if places is None else places[place]] = _too_late(
+                    int(behind[i]), self.max_late_ms
+                )
+                late.append(place)
+        if late:
+            gone = set(late)
+            kept = [i for i in range(len(transactions)) if i not in gone]
+            transactions = [transactions[i] for i in kept]
+            times = times[kept]
+            places = kept if places is None else [places[i] for i in kept]
+            runs = list(_runs(batch, places))
+        return Read(transactions, times, runs, places, refused, out_of_order)
+
+    def _times(self, batch: Batch, transactions: list[Any], places: list[int] | None) -> Times:
+        n = len(transactions)
+        if self._schema.event_time is not None:
+            return np.fromiter(map(_event_time, transactions), np.int64, n)
+        times = np.fromiter(batch.timestamps_ms, np.int64, len(batch.timestamps_ms))
+        return times if places is None else times[places]
+
+
+def _runs(batch: Batch, places: list[int] | None) -> Iterator[Run]:
+    """Give the runs of the batch, over those of its records that are left."""
+    begin = 0
+    for partition, _, end in batch.runs:
+        if places is not None:
+            end = bisect_left(places, end)  # noqa: PLW2901 - the same end, among those left
+        if end > begin:
+            yield Run(partition, begin, end)
+        begin = end
+
+
+def _too_late(behind_ms: int, max_late_ms: int) -> Refusal:
+    return Refusal(
+        Reason.TIMESTAMP_TOO_LATE,
+        f"timestamp: found {behind_ms / 1000:.3f} s before the latest of its partition, "
+        f"expected at most {max_late_ms / 1000:.0f} s",
+    )
+
+
+def name(transactions: list[Any], messages: list[Message]) -> None:
+    """Give each transaction without an id its record's: topic-partition-offset."""
+    for transaction, message in zip(transactions, messages, strict=True):
+        if transaction.id is None:
+            transaction.id = f"{message.topic()}-{message.partition()}-{message.offset()}"
