@@ -212,6 +212,7 @@ def _error_code(error: str) -> str:
         "budget": "over_budget",
         "iteration": "over_budget",
         "regular expression": "invalid_pattern",
+        "has no value": "no_value",
     }
     return next((code for text, code in known.items() if text in error.lower()), "other")
 

@@ -7,8 +7,10 @@ where records are keyed by something else, it is said, and not silently wrong.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from services.telemetry import metrics
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SAY_EVERY_SECONDS = 60.0
+# So many of the last samples are looked at: a producer that was mended is forgiven.
+SAMPLES = 500
 _MOST_SHOWN = 40
 
 
@@ -33,22 +37,28 @@ class Keying:
 
     def __init__(self, field: str) -> None:
         self.field = field
-        self.sampled = 0
-        self.mismatched = 0
+        self._samples: deque[bool] = deque(maxlen=SAMPLES)
+        self._turn = 0
         self._said_at = -SAY_EVERY_SECONDS
 
+    @property
+    def mismatched(self) -> int:
+        """How many of the last samples were keyed by something else."""
+        return self._samples.count(False)
+
     def sample(self, batch: Batch, read: Read) -> None:
-        """Compare the key of the batch's first transaction with its field."""
+        """Compare the key of one of the batch's transactions with its field."""
         if self.field == "none" or not read.transactions:
             return
-        value = getattr(read.transactions[0], self.field)
-        key = batch.messages[read.places[0] if read.places else 0].key()
-        self.sampled += 1
-        if _same(key, value):
-            metrics.KEYS.labels("match").inc()
+        self._turn += 1
+        i = self._turn % len(read.transactions)
+        value = getattr(read.transactions[i], self.field)
+        key = batch.messages[i if read.places is None else read.places[i]].key()
+        same = key == _key_of(value)
+        self._samples.append(same)
+        metrics.KEYS.labels("match" if same else "mismatch").inc()
+        if same:
             return
-        self.mismatched += 1
-        metrics.KEYS.labels("mismatch").inc()
         if time.monotonic() - self._said_at >= SAY_EVERY_SECONDS:
             self._said_at = time.monotonic()
             log.warning(
@@ -57,17 +67,24 @@ class Keying:
                 keyed_by=self.field,
                 key=_shown(key),
                 expected=_shown(value),
-                sampled=self.sampled,
+                sampled=len(self._samples),
                 mismatched=self.mismatched,
             )
 
     def page(self) -> dict[str, Any]:
         """What `/ruleset` tells of it."""
-        return {"field": self.field, "sampled": self.sampled, "mismatched": self.mismatched}
+        return {
+            "field": self.field,
+            "sampled": len(self._samples),
+            "mismatched": self.mismatched,
+        }
 
 
-def _same(key: bytes | None, value: object) -> bool:
-    return key == (None if value is None else str(value).encode())
+def _key_of(value: object) -> bytes | None:
+    """What a producer writes as the key: a text as it is, anything else as in JSON."""
+    if value is None:
+        return None
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
 
 
 def _shown(value: object) -> str:

@@ -63,7 +63,7 @@ async def _run(settings: OperatorSettings) -> None:
         rules_config_map=settings.rules_config_map,
         detectors_config_map=settings.detectors_config_map,
         labels=_labels(settings.detector_selector),
-        keyed_by=settings.keyed_by,
+        keyed_by=compiler.keyed_by,
     )
     own = settings.webhook_port and not settings.webhook_certificate_path
     certificates = (

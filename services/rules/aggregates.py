@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from services.rules.mends import near
-from services.rules.model import MAX_WINDOW_SECONDS
 from services.rules.problems import Problem
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Source(NamedTuple):
     """What the entries of a series are made of; texts are "" where there is none.
 
     `currency` is the field with the currency of `of`, where that is money.
+    `optional` says that a transaction may be without one of the two.
     """
 
     group_by: str
@@ -54,6 +54,7 @@ class Source(NamedTuple):
     currency: str
     where: str
     distinct: bool
+    optional: bool
 
 
 class Column(NamedTuple):
@@ -111,7 +112,8 @@ def value_of(aggregate: Aggregate, schema: Schema) -> Value:
     field = next((f for f in schema.fields if f.name == aggregate.of), None)
     distinct = aggregate.function == "CountDistinct"
     currency = field.currency or "" if field is not None and not distinct else ""
-    source = Source(aggregate.group_by, aggregate.of, currency, aggregate.where, distinct)
+    optional = any(not f.required for f in schema.fields if f.name in {aggregate.of, currency})
+    source = Source(aggregate.group_by, aggregate.of, currency, aggregate.where, distinct, optional)
     counts = aggregate.function in {"Count", "CountDistinct"}
     whole = counts or (aggregate.function != "Avg" and field is not None and field.type == "int")
     return Value(source, aggregate.function, aggregate.window_ms, "int" if whole else "double")
@@ -142,12 +144,6 @@ def complaints(aggregates: Iterable[Aggregate], schema: Schema, keyed_by: str) -
                 message=f"`{aggregate.name}` is a word of the expressions",
                 mend=f"choose another name, as in {aggregate.name}_1h",
             )
-        if aggregate.window_ms > MAX_WINDOW_SECONDS * 1000:
-            yield Problem(
-                field=f"{place}.window",
-                message=f"found {aggregate.window}, expected 1h at most",
-                mend="write a shorter window",
-            )
         yield from _grouping(place, aggregate, schema, keyed_by)
         yield from _measured(place, aggregate, schema)
 
@@ -161,33 +157,24 @@ def _grouping(place: str, aggregate: Aggregate, schema: Schema, keyed_by: str) -
             field=f"{place}.groupBy",
             message="the input topic is declared to have no keys, so no detector sees all of one "
             f"{name}",
-            mend="key the topic's records, and name the field in KEYED_BY",
+            mend="key the topic's records, and name the field in KEYED_BY (detector.keyedBy in the "
+            "chart)",
         )
     elif name != keyed_by:
         yield Problem(
             field=f"{place}.groupBy",
             message=f"found {name}, and the input topic is keyed by {keyed_by}: no detector sees "
             f"all of one {name}",
-            mend=f"group by {keyed_by}, or key the topic by {name} and set KEYED_BY={name}",
+            mend=f"group by {keyed_by}, or key the topic by {name} and set KEYED_BY={name} "
+            "(detector.keyedBy in the chart)",
         )
 
 
 def _measured(place: str, aggregate: Aggregate, schema: Schema) -> Iterator[Problem]:
+    if aggregate.function == "Count" or not aggregate.of:
+        return  # which of them have a field is said by `contradictions`
     field = _field(schema, aggregate.of)
-    if aggregate.function == "Count":
-        if aggregate.of:
-            yield Problem(
-                field=f"{place}.of",
-                message="a Count counts transactions and looks at no field",
-                mend="leave it out, or write CountDistinct",
-            )
-    elif not aggregate.of:
-        yield Problem(
-            field=f"{place}.of",
-            message=f"is missing, and a {aggregate.function} needs a field",
-            mend="name it, as in of: amount",
-        )
-    elif field is None:
+    if field is None:
         yield _unknown(f"{place}.of", aggregate.of, schema)
     elif complaint := _unfit(aggregate.function, field):
         yield Problem(field=f"{place}.of", message=complaint[0], mend=complaint[1])
@@ -195,8 +182,8 @@ def _measured(place: str, aggregate: Aggregate, schema: Schema) -> Iterator[Prob
 
 def _unfit(function: RuleFunction, field: Field) -> tuple[str, str] | None:
     if function == "CountDistinct":
-        if field.type == "timestamp":
-            return "times are not counted by their value", "name another field"
+        if field.type in {"timestamp", "double"}:
+            return f"values of a {field.type} are not told apart exactly", "name another field"
         return None
     if field.type == "int" or (field.type == "double" and field.currency):
         return None

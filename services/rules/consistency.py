@@ -39,7 +39,7 @@ NO_FIELD = (
     "found none, expected a field: every function but Count is of one; name it, as in of: amount"
 )
 LONG_WINDOW = "found a window of more than an hour, expected 1h at most; write a shorter one"
-# Transactions that come before those of all examples of a rule: a tenth of a second's work.
+# Transactions that come before those of all examples of a rule.
 MAX_GIVEN = 10_000
 # How far they may reach back: much longer than any window, and never to where calendars begin.
 MAX_GIVEN_MS = 24 * 3600 * 1000

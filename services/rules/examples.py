@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.rules.aggregates import plan
+from services.rules.conditions import Conditions
 from services.rules.expressions import Environment, evaluate
 from services.rules.model import milliseconds
 from services.rules.problems import Problem
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.rules.compilation import CompiledRule
-    from services.rules.conditions import Condition
     from services.rules.model import Example
 
 # An example without a timestamp happens at noon UTC on Thursday, 1 January 2026, so that what it
@@ -86,19 +86,14 @@ def _aggregates(
     from services.rules.partition_windows import PartitionWindows  # noqa: PLC0415
 
     windows = plan(rule.values.values())
-    counted = {
-        text: [_holds(where, transaction, environment) for transaction in transactions]
-        for text, where in rule.wheres.items()
-    }
+    wheres = Conditions(rule.wheres.values(), environment, lambda _where, _error: None)
+    masks = wheres.masks(transactions)
+    counted = {text: [mask >> i & 1 == 1 for mask in masks] for i, text in enumerate(rule.wheres)}
     columns = PartitionWindows(windows, _LATE_MS).process(
         transactions, np.array(times_ms, np.int64), counted
     )
     places = {value: i for i, value in enumerate(windows.values)}
     return {name: columns[places[value]][-1] for name, value in rule.values.items()}
-
-
-def _holds(where: Condition, transaction: Any, environment: Environment) -> bool:  # noqa: ANN401 - a schema's own struct
-    return evaluate(where.expression, environment.activation(transaction, {})) is True
 
 
 def _sequence(
@@ -113,7 +108,10 @@ def _sequence(
     # From the last backwards, as they are laid out up to the transaction.
     for j, given in reversed(list(enumerate(example.given))):
         every = milliseconds(given.every)
-        timed = given.transaction.get("timestamp") is not None
+        timed = (
+            environment.schema.event_time is not None
+            and given.transaction.get("timestamp") is not None
+        )
         begin = at - every * given.repeat
         at = at if timed else begin
         for i in reversed(range(given.repeat)):
@@ -122,6 +120,12 @@ def _sequence(
             if isinstance(one, Problem):
                 return one
             time_ms = (one.timestamp if timed else begin) + i * every
+            if time_ms > EXAMPLE_TIME_MS + _FUTURE_MS:
+                return Problem(
+                    field=f"{field}.given[{j}]",
+                    message=f'example "{example.name}": what is given goes on after the year 9999',
+                    mend="give it an earlier timestamp",
+                )
             if environment.schema.event_time is not None:
                 one.timestamp = time_ms
             found.append((one, time_ms))

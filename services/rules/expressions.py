@@ -51,6 +51,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 # cel-cpp's format: ERROR: <input>:LINE:COLUMN: MESSAGE, then two lines of excerpt.
 # What comes after the first few is what they led to.
 _MOST_PROBLEMS = 10
+_NO_VALUE = re.compile(r'No value with name "([^"]+)" found in Activation')
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 
@@ -183,7 +184,10 @@ def evaluate(expression: Expression, activation: cel.Activation) -> bool | str:
     except RuntimeError as error:  # a comprehension over its budget
         return str(error)
     value = result.value()
-    return value if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return value
+    missing = _NO_VALUE.search(str(value))
+    return f"`{missing[1]}` has no value: nothing is in its window" if missing else str(value)
 
 
 def _describe(schema: Schema) -> descriptor_pb2.FileDescriptorProto:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from services.rules.expressions import NOTHING
+from services.rules.numbering import CODES, NOBODY, Batch, Grouping, Numbers
 from services.transactions.currencies import DECIMALS
-from services.windows import Query, Series
+from services.windows import Answers, Query, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -27,163 +28,23 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
-_CODES = {code: i for i, code in enumerate(sorted(DECIMALS))}
-_NUMBER_OF: dict[str | None, int] = {None: -1} | dict(_CODES)
 # By the number of a currency; the last is for none.
-_SCALES = np.array([10.0 ** DECIMALS[code] for code in _CODES] + [1.0])
+_SCALES = np.array([10.0 ** DECIMALS[code] for code in CODES] + [1.0])
 # Whole numbers up to here are exact as doubles.
 _EXACT = 1 << 53
-_NOBODY = 0
-
-
-class Numbers:
-    """Small numbers for keys, from 1; None is 0. A number is given anew some time after its key.
-
-    There are two generations. `of` takes a key from the old one into the young
-    one; what is still in the old one at a `turn` has not been asked for since
-    the turn before.
-    """
-
-    def __init__(self) -> None:
-        self._free: list[int] = []
-        self.fresh: list[int] = []
-        """Numbers given out since this was emptied last."""
-        self.size = 1
-        """One more than the largest number ever given."""
-        self._young = _Generation(self)
-        self._old: dict[Any, int] = {}
-
-    @property
-    def of(self) -> Callable[[Any], int]:
-        """Give the number of a key; good until the next turn."""
-        return self._young.__getitem__
-
-    def turn(self) -> None:
-        """Give up the keys not asked for since the last turn."""
-        self._free.extend(self._old.values())
-        self._old = self._young
-        del self._old[None]
-        self._young = _Generation(self)
-
-    def find(self, key: Any) -> int:  # noqa: ANN401 - any hashable value
-        """Find or give the number of a key that is not in the young generation."""
-        number = self._old.pop(key, 0)
-        if not number:
-            if self._free:
-                number = self._free.pop()
-            else:
-                number = self.size
-                self.size += 1
-            self.fresh.append(number)
-        return number
-
-
-class _Generation(dict[Any, int]):
-    def __init__(self, numbers: Numbers) -> None:
-        super().__init__({None: _NOBODY})
-        self._numbers = numbers
-
-    def __missing__(self, key: Any) -> int:  # noqa: ANN401 - any hashable value
-        number = self[key] = self._numbers.find(key)
-        return number
+# What is more than int64 holds counts as the most that it holds; a schema's maximum is far below.
+_MOST_MINOR = float((1 << 63) - 1024)
 
 
 class _Feed(NamedTuple):
-    """One source's series."""
+    """The series of a source, and of the counts that it answers too."""
 
     source: Source
+    counts: bool
     columns: tuple[Column, ...]
     series: Series
     interned: Numbers | None
     of: Callable[[Any], Any] | None
-
-
-class _Batch:
-    """A batch as columns, each made when it is first asked for."""
-
-    def __init__(self, transactions: Sequence[Any]) -> None:
-        self.transactions = transactions
-        self._currencies: dict[str, Ints] = {}
-
-    def keys(self, field: str) -> list[Any]:
-        """A field of each."""
-        return list(map(attrgetter(field), self.transactions))
-
-    def currencies(self, field: str) -> Ints:
-        """The number of each one's currency, -1 for none."""
-        if field not in self._currencies:
-            numbers = map(_NUMBER_OF.__getitem__, map(attrgetter(field), self.transactions))
-            self._currencies[field] = np.fromiter(numbers, np.int64, len(self.transactions))
-        return self._currencies[field]
-
-
-class _Grouping:
-    """The slots of one grouping's keys, and of each key's currencies.
-
-    Most accounts pay in one currency. The first that is seen of a key, its
-    home, has the slot of the key itself; each other has one of its own.
-    """
-
-    def __init__(self, field: str) -> None:
-        self._field = field
-        self._numbers = Numbers()
-        self._homes: dict[str, Ints] = {}
-        self._batch: _Batch | None = None
-
-    def take(self, batch: _Batch) -> None:
-        """Number the keys of a batch."""
-        self._batch = batch
-        self._keys = batch.keys(self._field)
-        self.slots = np.fromiter(map(self._numbers.of, self._keys), np.int64, len(self._keys))
-        self._pairs: dict[str, Ints] = {}
-        self._forget_homes()
-
-    def pairs(self, currency: str) -> Ints:
-        """The slots of each one's key and currency; 0 where one of them is missing."""
-        if currency not in self._pairs:
-            self._pairs[currency] = self._pair(currency)
-        return self._pairs[currency]
-
-    def turn(self) -> None:
-        """See `Numbers.turn`."""
-        self._numbers.turn()
-
-    def _pair(self, field: str) -> Ints:
-        assert self._batch is not None  # noqa: S101 - take() comes first
-        currencies = self._batch.currencies(field)
-        homes = self._home(field)
-        away = np.flatnonzero(homes[self.slots] != currencies)
-        if not len(away):
-            return self.slots
-        slots = self.slots.copy()
-        of = self._numbers.of
-        for i in away.tolist():
-            slot, currency = int(slots[i]), int(currencies[i])
-            if slot == _NOBODY or currency < 0:
-                slots[i] = _NOBODY
-            elif homes[slot] < 0:
-                homes[slot] = currency
-            elif homes[slot] != currency:
-                slots[i] = of((self._keys[i], field, currency))
-        self._forget_homes()
-        return slots
-
-    def _home(self, field: str) -> Ints:
-        homes = self._homes.get(field)
-        if homes is None or len(homes) < self._numbers.size:
-            wider = np.full(2 * self._numbers.size, -1, np.int64)
-            if homes is not None:
-                wider[: len(homes)] = homes
-            homes = self._homes[field] = wider
-        return homes
-
-    def _forget_homes(self) -> None:
-        """Let numbers that were given anew have no home."""
-        if fresh := self._numbers.fresh:
-            for homes in self._homes.values():
-                numbers = np.array(fresh)
-                homes[numbers[numbers < len(homes)]] = -1
-            fresh.clear()
 
 
 class PartitionWindows:
@@ -196,21 +57,27 @@ class PartitionWindows:
     """
 
     def __init__(self, plan: Plan, late_ms: int) -> None:
-        self._late_ms = late_ms
         self._values = plan.values
+        self._hosts = {source: _host(source, plan.series) for source in plan.series}
         self._feeds = [
-            _Feed(
-                source,
-                columns,
-                Series([Query(c.function, c.window_ms) for c in columns], late_ms=late_ms),
-                Numbers() if source.distinct else None,
-                attrgetter(source.of) if source.of else None,
-            )
-            for source, columns in plan.series.items()
+            self._new_feed(host, plan, late_ms) for host in dict.fromkeys(self._hosts.values())
         ]
-        self._groupings = {s.group_by: _Grouping(s.group_by) for s in plan.series}
+        self._groupings = {s.group_by: Grouping(s.group_by) for s in plan.series}
         self._kept_ms = plan.reach_ms + late_ms
-        self._turn_at: int | None = None
+        self._stream_time: int | None = None
+        self._turn_at = 0
+
+    def _new_feed(self, host: Source, plan: Plan, late_ms: int) -> _Feed:
+        guests = [source for source in plan.series if self._hosts[source] == host]
+        columns = tuple(dict.fromkeys(c for source in guests for c in plan.series[source]))
+        return _Feed(
+            host,
+            guests != [host],
+            columns,
+            Series([Query(c.function, c.window_ms) for c in columns], late_ms=late_ms),
+            Numbers() if host.distinct else None,
+            attrgetter(host.of) if host.of else None,
+        )
 
     def process(
         self,
@@ -229,14 +96,17 @@ class PartitionWindows:
         """
         if not transactions:
             return [[] for _ in self._values]
-        batch = _Batch(transactions)
+        batch = Batch(transactions)
         for grouping in self._groupings.values():
             grouping.take(batch)
         answers: dict[tuple[Source, Column], tuple[Ints, Bools]] = {}
         for feed in self._feeds:
-            found = self._feed(feed, batch, times_ms, counted)
+            found, counts = self._feed(feed, batch, times_ms, counted)
             for q, column in enumerate(feed.columns):
                 answers[feed.source, column] = found.values[q], found.valid[q]
+                if feed.counts and column.function == "count":
+                    bare = feed.source._replace(of="", currency="")
+                    answers[bare, column] = counts[q], found.valid[q]
         self._tidy(int(times_ms.max()), len(transactions))
         return [self._read(value, batch, answers) for value in self._values]
 
@@ -244,7 +114,8 @@ class PartitionWindows:
         """Drop the windows of sources that a plan, made of this one's values, does not have."""
         sources = plan.series
         self._values = plan.values
-        self._feeds = [feed for feed in self._feeds if feed.source in sources]
+        hosts = {self._hosts[source] for source in sources}
+        self._feeds = [feed for feed in self._feeds if feed.source in hosts]
         self._groupings = {
             name: grouping
             for name, grouping in self._groupings.items()
@@ -258,48 +129,59 @@ class PartitionWindows:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the entries take, the keys aside."""
-        return sum(feed.series.nbytes for feed in self._feeds)
+        """How many bytes the entries and the keys take."""
+        interned = (feed.interned.nbytes for feed in self._feeds if feed.interned is not None)
+        keys = (grouping.nbytes for grouping in self._groupings.values())
+        return sum(feed.series.nbytes for feed in self._feeds) + sum(interned) + sum(keys)
 
     def _feed(
         self,
         feed: _Feed,
-        batch: _Batch,
+        batch: Batch,
         times_ms: Ints,
         counted: Mapping[str, Sequence[bool]],
-    ) -> Any:  # noqa: ANN401 - windows.Answers, which is not worth an import
+    ) -> tuple[Answers, Ints]:
+        """Ask a series; its answers, and those of counts over all of a key's currencies."""
         n = len(times_ms)
         source = feed.source
         grouping = self._groupings[source.group_by]
         slots = grouping.pairs(source.currency) if source.currency else grouping.slots
-        taken = slots != _NOBODY
+        taken = slots != NOBODY
         if source.where:
             taken &= np.fromiter(counted[source.where], np.bool_, n)
         values = np.zeros(n, np.int64)
         if feed.of is not None:
             given = list(map(feed.of, batch.transactions))
-            if None in given:
-                there = np.fromiter((value is not None for value in given), np.bool_, n)
-                taken &= there
+            if source.optional and None in given:
+                taken &= np.fromiter((value is not None for value in given), np.bool_, n)
                 if feed.interned is None:
                     given = [0 if value is None else value for value in given]
             if feed.interned is not None:
-                values = np.fromiter(map(feed.interned.of, given), np.int64, n)
+                values = feed.interned.of(given)
             elif source.currency:
                 scales = _SCALES[batch.currencies(source.currency)]
-                values = np.rint(np.fromiter(given, np.float64, n) * scales).astype(np.int64)
+                minor = np.rint(np.fromiter(given, np.float64, n) * scales)
+                values = np.clip(minor, -_MOST_MINOR, _MOST_MINOR).astype(np.int64)
             else:
                 values = np.fromiter(given, np.int64, n)
-        return feed.series.process(slots, times_ms, values, taken)
+        if feed.counts and source.currency:
+            places, others = grouping.others(source.currency)
+            if places:
+                columns = _Columns(slots, times_ms, values, taken)
+                return _with_others(feed.series, columns, places, others)
+        found = feed.series.process(slots, times_ms, values, taken)
+        return found, found.values
 
     def _tidy(self, time_ms: int, n: int) -> None:
         """Free what no window reaches, a little at a time, and keys not seen for as long."""
         for feed in self._feeds:
             feed.series.evict(at_most=n // 8 + 8)
-        if self._turn_at is None:
+        if self._stream_time is None:
+            self._stream_time = time_ms
             self._turn_at = time_ms + self._kept_ms
-        elif time_ms >= self._turn_at:
-            self._turn_at = time_ms + self._kept_ms
+        self._stream_time = max(self._stream_time, time_ms)
+        if self._stream_time >= self._turn_at:
+            self._turn_at = self._stream_time + self._kept_ms
             for grouping in self._groupings.values():
                 grouping.turn()
             for feed in self._feeds:
@@ -309,7 +191,7 @@ class PartitionWindows:
     def _read(
         self,
         value: Value,
-        batch: _Batch,
+        batch: Batch,
         answers: Mapping[tuple[Source, Column], tuple[Ints, Bools]],
     ) -> list[Any]:
         source = value.source
@@ -321,7 +203,7 @@ class PartitionWindows:
         scales = _SCALES[batch.currencies(source.currency)] if source.currency else None
         count = answers[source, more[0]][0] if more else None
         if count is not None:
-            valid &= count > 0
+            valid = valid & (count > 0)
         if scales is None and count is None:
             found: list[Any] = numbers.tolist()
         elif numbers.max() < _EXACT and numbers.min() > -_EXACT:
@@ -335,6 +217,53 @@ class PartitionWindows:
             for i in np.flatnonzero(~valid).tolist():
                 found[i] = NOTHING
         return found
+
+
+class _Columns(NamedTuple):
+    """What a series is asked with, a row a transaction."""
+
+    slots: Ints
+    times_ms: Ints
+    values: Ints
+    taken: Bools
+
+
+def _with_others(
+    series: Series, own: _Columns, places: list[int], others: list[int]
+) -> tuple[Answers, Ints]:
+    """Ask for the key's other currencies too, after each row, and add up the counts."""
+    n = len(own.slots)
+    rows = np.concatenate([np.arange(n), np.array(places, np.int64)])
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    extra = np.zeros(len(others), np.int64)
+    found = series.process(
+        np.concatenate([own.slots, np.array(others, np.int64)])[order],
+        own.times_ms[rows],
+        np.concatenate([own.values, extra])[order],
+        np.concatenate([own.taken, extra > 0])[order],
+    )
+    mine = np.flatnonzero(order < n)
+    counts = np.add.reduceat(found.values, mine, axis=1)
+    return Answers(found.values[:, mine], found.valid[:, mine]), counts
+
+
+def _host(source: Source, sources: Iterable[Source]) -> Source:
+    """Say whose series answers a source.
+
+    A count is that of any series with an entry for each transaction; over keys,
+    where entries lie by key and currency, it is the sum of those.
+    """
+    if source.of:
+        return source
+    hosts = (
+        other
+        for other in sources
+        if other.of
+        and not (other.distinct or other.optional)
+        and (other.group_by, other.where) == (source.group_by, source.where)
+    )
+    return min(hosts, key=lambda host: host.currency, default=source)
 
 
 def _divided(

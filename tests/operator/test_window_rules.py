@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -165,3 +166,18 @@ def test_a_key_that_the_schema_does_not_have_is_told_at_the_start() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("operator: KEYED_BY: the schema has no field 'sorce'; name one")
+
+
+def test_the_last_good_versions_are_read_by_an_operator_whose_rules_have_more_fields() -> None:
+    """Their checksum is of what is written, and not of what a newer model makes of it."""
+    before = book()
+    before.update([fraudrule()])
+    written = json.loads(before.document())
+    plain = [{**item, "spec": {"expression": "true"}} for item in written["items"]]
+    written["items"] = plain
+    written["metadata"]["checksum"] = hashlib.sha256(
+        json.dumps(plain, separators=(",", ":")).encode()
+    ).hexdigest()[:16]
+    after = book()
+    after.restore(json.dumps(written))
+    assert after.rule_hashes.keys() == {"burst"}

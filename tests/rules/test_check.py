@@ -250,6 +250,32 @@ def test_a_key_that_the_schema_does_not_have_is_a_mistake(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (manifest(expression="transaction.n > 3"), 0, "rule: ok (no examples)"),
+        (
+            manifest(
+                expression="payments > transaction.n",
+                aggregates=[
+                    {"name": "payments", "function": "Count", "groupBy": "n", "window": "1m"}
+                ],
+            ),
+            1,
+            "name the field in KEYED_BY",
+        ),
+    ],
+)
+def test_a_schema_without_the_default_key_takes_rules_without_windows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, code: int, said: str
+) -> None:
+    schema = tmp_path / "schema.txt"
+    schema.write_text("fields:\n- {name: n, type: int, required: true}\n", encoding="utf-8")
+    (tmp_path / "rule.yaml").write_text(text, encoding="utf-8")
+    assert main(["rules", "check", str(tmp_path), "--schema", str(schema)]) == code
+    assert said in capsys.readouterr().out
+
+
 def test_a_path_that_is_not_there_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "check", "/nowhere"]) == 2
     assert "/nowhere does not exist; name a file or a folder" in capsys.readouterr().err
