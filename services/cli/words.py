@@ -58,7 +58,16 @@ def match_words(match: dict[str, Any]) -> str:
     if match["mode"] != "Enforce":
         effect += ", in shadow: decides nothing"
     reason = f"{match['reasonCode']} (rule {match['rule']}, {effect})"
+    if aggregates := match.get("aggregates"):
+        told = ", ".join(f"{name} {_number(value)}" for name, value in aggregates.items())
+        reason += f" [{told}]"
     return printable(f"{reason}: {match['description']}" if match["description"] else reason)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "without a value"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def record_words(message: Message) -> list[str]:

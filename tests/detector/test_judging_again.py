@@ -1,0 +1,137 @@
+"""Records whose Kafka transaction is given up: what is decided of them when they come again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import pytest
+
+from services.detector.judge import Judge, Topics
+from services.detector.keying import Keying
+from services.detector.partitions import Partition, Partitions, read_note, write_note
+from services.detector.reading import NEVER, Reader
+from services.rules import Compiler, Ruleset
+from services.rules.partition_windows import PartitionWindows
+from services.transactions import load_schema
+from tests.detector.records import AT_MS, batch, record
+from tests.rules.support import rule
+
+if TYPE_CHECKING:
+    from services.detector.ruleset_source import RulesetSource
+    from services.streams.processing import Batch
+
+COMPILER = Compiler(load_schema(None))
+PAYMENTS = {"name": "payments", "function": "Count", "groupBy": "source", "window": "1m"}
+RULES = [rule("third", "payments >= 3", aggregates=[PAYMENTS])]
+
+
+class Ready:
+    """Partitions that are ready, without a broker."""
+
+    def __init__(self, ruleset: Ruleset, count: int) -> None:
+        self.ruleset = ruleset
+        self.warming = ()
+        self.stream_times = dict.fromkeys(range(count), NEVER)
+        self.ready = {
+            p: Partition(PartitionWindows(ruleset.windows, 1000), 0) for p in range(count)
+        }
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Forget partitions."""
+        for partition in partitions:
+            del self.ready[partition], self.stream_times[partition]
+
+
+def judge(count: int = 2) -> Judge:
+    ruleset = Ruleset([COMPILER.compile(r) for r in RULES], COMPILER.environment)
+    reader = Reader(COMPILER.schema, max_future_ms=10**6, max_late_ms=1000)
+    partitions = cast("Partitions", Ready(ruleset, count))
+    topics = Topics("legit", "fraud", "dead")
+    return Judge(reader, cast("RulesetSource", None), partitions, topics, Keying("source"))
+
+
+def went(judging: Judge, made: Batch) -> list[tuple[str, int | None]]:
+    """The topic of each, and how many payments the window had."""
+    found = []
+    for topic, headers in judging.process(made):
+        told: Any = (
+            msgspec.json.decode(headers[0][1] or b"") if headers and topic == "fraud" else {}
+        )
+        matches = told.get("matches")
+        found.append((topic, matches[0]["aggregates"]["payments"] if matches else None))
+    return found
+
+
+def payments(*offsets: int, partition: int = 0, step_ms: int = 0) -> Batch:
+    return batch(*(record(o, partition, timestamp=AT_MS + o * step_ms) for o in offsets))
+
+
+def test_windows_have_a_record_once_however_often_it_comes() -> None:
+    judging = judge()
+    first = went(judging, payments(0, 1, 2, 3))
+    for _ in range(3):
+        judging.aborted()
+        assert went(judging, payments(0, 1, 2, 3)) == first
+    judging.committed()
+    assert went(judging, payments(4)) == [("fraud", 5)]
+
+
+def test_what_comes_again_in_other_batches_with_new_ones_is_told_apart() -> None:
+    judging = judge()
+    went(judging, payments(0, 1, 2))
+    judging.aborted()
+    assert went(judging, payments(0)) == [("legit", None)]
+    assert went(judging, payments(1, 2, 3)) == [("legit", None), ("fraud", 3), ("fraud", 4)]
+    judging.aborted()
+    assert went(judging, payments(0, 1, 2, 3, 4))[2:] == [("fraud", 3), ("fraud", 4), ("fraud", 5)]
+
+
+def test_what_was_committed_after_all_does_not_come_and_is_not_waited_for() -> None:
+    judging = judge()
+    went(judging, payments(0, 1, 2))
+    judging.aborted()
+    assert went(judging, payments(3)) == [("fraud", 4)]
+    assert not judging._again
+
+
+def test_of_a_partition_that_was_lost_nothing_is_kept() -> None:
+    judging = judge()
+    went(judging, batch(*payments(0, 1).messages, *payments(0, 1, 2, partition=1).messages))
+    judging.revoked([1])
+    judging.aborted()
+    assert {at[0] for at in judging._again} == {0}
+
+
+def test_dead_letters_come_again_as_such() -> None:
+    judging = judge()
+    made = [record(0, timestamp=AT_MS), record(1, timestamp=AT_MS - 5000), record(2, value=b"{")]
+    first = went(judging, batch(*made))
+    assert [topic for topic, _ in first] == ["legit", "dead", "dead"]
+    judging.aborted()
+    assert went(judging, batch(*made)) == first
+
+
+def test_the_note_of_an_offset_is_the_stream_time_there_also_after_an_abort() -> None:
+    judging = judge()
+    went(judging, payments(0, 1, step_ms=100))
+    judging.committed()
+    assert judging.note(0) == write_note(AT_MS + 100)
+    went(judging, payments(2, 3, step_ms=100))
+    judging.aborted()
+    assert judging.note(0) == write_note(AT_MS + 100)
+    went(judging, payments(2, step_ms=100))
+    assert judging.note(0) == write_note(AT_MS + 200)
+    went(judging, payments(3, 4, step_ms=100))
+    assert judging.note(0) == write_note(AT_MS + 400)
+    assert judging.note(1) == ""
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"streamTime": "x"}', "stale note"])
+def test_metadata_of_others_is_no_note(text: str | None) -> None:
+    assert read_note(text) == NEVER
+
+
+def test_a_note_is_read_as_it_was_written() -> None:
+    assert read_note(write_note(AT_MS)) == AT_MS
+    assert write_note(NEVER) == ""
