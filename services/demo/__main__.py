@@ -51,7 +51,11 @@ def _demo(options: argparse.Namespace, folder: Path) -> int:
         children: list[Child] = []
         try:
             children.append(Child("detector", folder, {**environment, "RULES_PATH": options.rules}))
-            made = {"TRANSACTIONS_PROFILE": "accounts", "TRANSACTIONS_PER_SECOND": options.rate}
+            made = {
+                "TRANSACTIONS_PROFILE": "accounts",
+                "TRANSACTIONS_ACCOUNTS": "1000000",
+                "TRANSACTIONS_PER_SECOND": options.rate,
+            }
             children.append(Child("generator", folder, {**environment, **made}))
             _say(f"running after {time.monotonic() - started:.1f} s on {broker.bootstrap}")
             _watch(options, broker, children)
