@@ -130,7 +130,7 @@ class Rebuild:
         if "id" in self.ruleset.reads:
             name(read.transactions, read.messages(batch))
         counted = self.ruleset.counted(read.transactions)
-        self.windows.process(read.transactions, read.times_ms, counted)
+        self.windows.take(read.transactions, read.times_ms, counted)
         metrics.REPLAYED.inc(len(messages))
 
     def _due(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
-from services.streams.clients import ATTEMPT_SECONDS, client_config
+from services.streams.clients import ATTEMPT_SECONDS, Certificates, client_config
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -46,9 +46,14 @@ class Sender:
         self._stop = stop
         self._tick = tick
         self._complained_at = 0.0
-        self._producer = Producer(
+        self._settings = settings
+        self._certificates = Certificates(settings)
+        self._producer = self._open()
+
+    def _open(self) -> Producer:
+        return Producer(
             {
-                **client_config(settings, "generator"),
+                **client_config(self._settings, "generator"),
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",  # where Java's producers put the same key
                 "linger.ms": 5,
@@ -81,6 +86,10 @@ class Sender:
     def wait(self, seconds: float) -> None:
         """Take note of deliveries, for so long if there are none."""
         self._producer.poll(seconds)
+        if self._certificates.renewed() and not self.finish():
+            log.info("certificates renewed")
+            self._certificates = Certificates(self._settings)
+            self._producer = self._open()
 
     def finish(self) -> int:
         """Wait until all is acknowledged or failed, within limits; how many are neither."""

@@ -97,6 +97,22 @@ class PartitionWindows:
         if not transactions:
             return [[] for _ in self._values]
         batch = Batch(transactions)
+        answers = self._take(batch, times_ms, counted)
+        return [self._read(value, batch, answers) for value in self._values]
+
+    def take(
+        self,
+        transactions: Sequence[Any],
+        times_ms: Ints,
+        counted: Mapping[str, Sequence[bool]],
+    ) -> None:
+        """Take a batch in as `process` does, and give nothing."""
+        if transactions:
+            self._take(Batch(transactions), times_ms, counted)
+
+    def _take(
+        self, batch: Batch, times_ms: Ints, counted: Mapping[str, Sequence[bool]]
+    ) -> dict[tuple[Source, Column], tuple[Ints, Bools]]:
         for grouping in self._groupings.values():
             grouping.take(batch)
         answers: dict[tuple[Source, Column], tuple[Ints, Bools]] = {}
@@ -107,8 +123,8 @@ class PartitionWindows:
                 if feed.counts and column.function == "count":
                     bare = feed.source._replace(of="", currency="")
                     answers[bare, column] = counts[q], found.valid[q]
-        self._tidy(int(times_ms.max()), len(transactions))
-        return [self._read(value, batch, answers) for value in self._values]
+        self._tidy(int(times_ms.max()), len(times_ms))
+        return answers
 
     def keep(self, plan: Plan) -> None:
         """Drop the windows of sources that a plan, made of this one's values, does not have."""

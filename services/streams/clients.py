@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,6 +25,8 @@ Config = dict[str, str | int | bool | float]
 
 # How long one attempt to reach a broker may take, and so how often the wait is said in the log.
 ATTEMPT_SECONDS = 5.0
+# How often files of certificates are looked at.
+LOOK_EVERY_SECONDS = 5.0
 
 _OPTIONS = {
     "ssl.ca.location": "kafka_ssl_ca_location",
@@ -56,6 +60,44 @@ def client_config(settings: KafkaSettings, client_id: str) -> Config:
         if value := getattr(settings, field):
             config[option] = value
     return config
+
+
+class Certificates:
+    """The files that a client was made with, and whether they are others by now.
+
+    librdkafka reads them once, when a client is made; one that is to use those
+    that came later is made anew.
+
+    Args:
+        settings: that name the files.
+
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        fields = (field for option, field in _OPTIONS.items() if option.endswith(".location"))
+        self._paths = [path for field in fields if (path := getattr(settings, field))]
+        self._made_with = self._look()
+        self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
+
+    def renewed(self) -> bool:
+        """Whether others are there; looks every few seconds."""
+        if not self._paths or time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
+        found = self._look()
+        # Files that are away for a moment are on their way.
+        return None not in found and found != self._made_with
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_signature(Path(path)) for path in self._paths]
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def resume(consumer: Consumer, place: TopicPartition) -> None:

@@ -29,6 +29,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from services.streams.clients import Certificates
 from services.streams.processing import Batch, Health, Processor
 from services.telemetry import metrics
 
@@ -101,13 +102,14 @@ class Session:
         self._lost_some = False
         self._busy = False
         self._failed: KafkaException | None = None
+        self._certificates = Certificates(stream.settings)
         self._closing = False
         self._logger = logging.getLogger("librdkafka")
         self._producer = Producer(stream.producer_config(), logger=self._logger)
         self._consumer = Consumer(stream.consumer_config(), logger=self._logger)
 
     def run(self, stop: threading.Event) -> None:
-        """Forward records until asked to stop, then commit.
+        """Forward records until asked to stop, or until certificates are renewed; then commit.
 
         Raises:
             KafkaException: the session is over; what was not committed comes
@@ -122,7 +124,7 @@ class Session:
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        while not stop.is_set():
+        while not stop.is_set() and not self._certificates.renewed():
             self._health.tick()
             messages = self._take()
             try:
@@ -138,6 +140,8 @@ class Session:
                 self._busy = self._processor.between_transactions(self._consumer)
         if self.pending:
             self._commit()
+        if not stop.is_set():
+            log.info("certificates renewed")
 
     def close(self) -> None:
         """Give up what is not committed and leave; a static member keeps its partitions."""

@@ -55,16 +55,19 @@ class OwnershipWatch:
 
     def _watch(self) -> None:
         config = client_config(self._stream.settings, self._stream.instance_id)
-        admin = AdminClient(config, logger=logging.getLogger("librdkafka"))
+        admin = None
         found = 0
         while not self._stop.wait(LOOK_EVERY_SECONDS):
             try:
+                # Made anew after an error, which may be that of a certificate that was renewed.
+                admin = admin or AdminClient(config, logger=logging.getLogger("librdkafka"))
                 found = found + 1 if self._mine_to_mend(admin) else 0
                 if found >= LOOKS:
                     found = 0
                     _visit(self._stream)
             except Exception as error:  # noqa: BLE001 - the loop has the same trouble, and says so
                 log.debug("group not described", reason=repr(error))
+                admin = None
 
     def _mine_to_mend(self, admin: AdminClient) -> bool:
         """Whether partitions are without an owner, and this member is the first of the group."""
