@@ -1,7 +1,8 @@
 # Everything runs from .venv in this tree, made from the lock. Needs Python >= 3.11; the demo and
 # the tests also need Java >= 17 and Maven, which fetches Apache Kafka. The tests of the operator and of
 # the charts need Go >= 1.24, which builds the API server of Kubernetes and Helm, and a Java >= 21, which
-# makes Strimzi's CRDs.
+# makes Strimzi's CRDs. Those of a node need Linux, root, and Debian's packages: `make cluster` names what is
+# missing. Where that cannot be had they are skipped.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,23 +13,32 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
-.PHONY: help demo test check format bench lock crd readmes proto clean
+.PHONY: help demo cluster cluster-down image test check format bench soak lock crd readmes proto clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Run everything on a real broker, with a live view (SECONDS=20 to limit it)
 	@$(BIN)/python -m services.demo --seconds $(SECONDS_LIMIT)
 
-test: check ## Check, then run every test, with a real broker and a real API server
-	@$(BIN)/pytest -m 'kafka or kubernetes'
+cluster: .venv/ready ## Start a Kubernetes cluster that stays: kind, or (Linux, root) a node of our own
+	@$(BIN)/python -m services.local_kubernetes up
+
+cluster-down: .venv/ready ## Remove that cluster
+	@$(BIN)/python -m services.local_kubernetes down
+
+image: .venv/ready ## Build the image, and give it to that cluster
+	@$(BIN)/python -m services.local_kubernetes image
+
+test: check ## Check, then run every test, with a real broker, a real API server and a real node
+	@$(BIN)/pytest -m 'kafka or kubernetes or cluster'
 
 check: .venv/ready ## Format, lint, types, layers, unit and property tests: under 2 minutes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -m 'not kafka and not kubernetes'
+	@$(BIN)/pytest -m 'not kafka and not kubernetes and not cluster'
 
 format: .venv/ready ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . || true
@@ -37,6 +47,10 @@ format: .venv/ready ## Format the code and mend what ruff can mend
 bench: .venv/ready ## Measure, and write the pages of docs/performance*.md
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench.apply_to_live
+	@$(BIN)/python -m tests.bench.windows
+
+soak: .venv/ready ## Windows with 1,000,000 transactions and faults, each decision checked: about an hour
+	@$(BIN)/python -m tests.soak
 
 lock: .venv/ready ## Pin the newest dependencies, with hashes
 	@$(BIN)/pip install -q uv

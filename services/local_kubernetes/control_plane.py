@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
-_LIFETIME = timedelta(days=7)
+# A cluster that someone leaves running is not to end with its certificates.
+_LIFETIME = timedelta(days=365)
 
 # Who wrote what, and what service accounts read; nothing of its content.
 _AUDIT_POLICY = """\
@@ -47,13 +50,25 @@ class ControlPlane:
     """etcd and kube-apiserver as processes that end with the one that started them.
 
     Stopped and started again it keeps its address, its data and its keys.
+
+    Args:
+        address: that the API server listens on.
+        services: the network of the Services' addresses.
+        folder: for its data, made by the caller; one of its own by default.
+
     """
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="fraud-kubernetes-")
-        self.folder = Path(self._folder.name)
+    def __init__(
+        self,
+        address: str = "127.0.0.1",
+        services: str = "10.96.0.0/16",
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = None if folder else tempfile.TemporaryDirectory(prefix="fraud-kubernetes-")
+        self.folder = folder or Path(self._folder.name if self._folder else "")
+        self.address, self.services = address, ipaddress.ip_network(services)
         self.port, self._etcd, self._peer = free_ports(3)
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._authority = Authority.new("kubernetes", _LIFETIME)
         self._write_keys()
         self.admin = self._user("admin", "system:masters")
@@ -63,7 +78,7 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.address}:{self.port}"
 
     @property
     def audit_log(self) -> Path:
@@ -93,28 +108,28 @@ class ControlPlane:
         self._spawn("kube-apiserver", self._server_arguments())
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
-            ended = any(process.poll() is not None for process in self._processes)
+            ended = any(process.poll() is not None for process in self._processes.values())
             if ended or time.monotonic() > deadline:
-                raise ControlPlaneError(
-                    f"Kubernetes did not start; its log ends:\n{self._log_tail()}"
-                )
+                log = self._log_end("kube-apiserver", 15)
+                raise ControlPlaneError(f"Kubernetes did not start; its log ends:\n{log}")
             time.sleep(_LOOK_SECONDS)
 
     def stop(self, *, kill: bool = False) -> None:
         """Stop and keep the data; with `kill` at once and unprepared, as a crash does."""
-        for process in reversed(self._processes):  # the server before what it stores in
+        for process in reversed(self._processes.values()):  # the server before what it stores in
             process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._processes = []
+        self._processes = {}
 
     def close(self) -> None:
         """Stop and delete the data."""
         self.stop(kill=True)
-        self._folder.cleanup()
+        if self._folder:
+            self._folder.cleanup()
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl and give what it printed.
@@ -170,11 +185,16 @@ class ControlPlane:
         return path
 
     def _write_keys(self) -> None:
-        hosts = ["127.0.0.1", "localhost", "kubernetes.default.svc"]
-        self._write("apiserver", self._authority.issue("kube-apiserver", _LIFETIME, hosts=hosts))
-        self._write("accounts", self._authority.issue("service-accounts", _LIFETIME))
+        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        # The Service `kubernetes` has the first address of the network.
+        hosts = [self.address, *names, str(next(self.services.hosts()))]
+        self._issue("apiserver", hosts)
+        self._issue("accounts", [])
         (self.folder / "ca.crt").write_bytes(self._authority.certificate)
         (self.folder / "audit-policy.yaml").write_text(_AUDIT_POLICY, encoding="utf-8")
+
+    def _issue(self, name: str, hosts: list[str]) -> None:
+        self._write(name, self._authority.issue(name, _LIFETIME, hosts=hosts))
 
     def _user(self, name: str, group: str) -> dict[str, str]:
         pair = self._authority.issue(name, _LIFETIME, organizations=[group])
@@ -216,27 +236,39 @@ class ControlPlane:
             *(f"--{option}={self.folder}/{file}" for option, file in files.items()),
             f"--etcd-servers=http://127.0.0.1:{self._etcd}",
             f"--secure-port={self.port}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
             "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--service-cluster-ip-range={self.services}",
+            *self._server_mode(),
+        ]
+
+    def _server_mode(self) -> list[str]:
+        return [
             "--authorization-mode=RBAC",
             "--endpoint-reconciler-type=none",
             # It wants every namespace's default account, which the controller manager makes.
             "--disable-admission-plugins=ServiceAccount",
         ]
 
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def _command(self, name: str, arguments: Sequence[str]) -> list[str]:
+        return [str(program(name)), *arguments]
+
     def _spawn(self, name: str, arguments: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(program(name)), *arguments],
+                self._command(name, arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for the program, which then stops these
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, nothing that locks
             )
-        self._processes.append(process)
+        self._processes[name] = process
 
     def _ready(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
@@ -247,6 +279,7 @@ class ControlPlane:
         except (urllib.error.URLError, OSError):
             return False
 
-    def _log_tail(self) -> str:
-        text = (self.folder / "kube-apiserver.log").read_text(encoding="utf-8", errors="replace")
-        return "\n".join(text.rstrip().split("\n")[-15:])
+    def _log_end(self, name: str, lines: int) -> str:
+        path = self.folder / f"{name}.log"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return "\n".join(text.rstrip().split("\n")[-lines:])

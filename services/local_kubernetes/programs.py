@@ -38,10 +38,17 @@ class Source(NamedTuple):
     version_variable: str = ""
     # Others, as name=value.
     variables: tuple[str, ...] = ()
+    # Programs of one group are built by one command, as they share most of their code.
+    group: str = ""
 
 
 _HELM = "helm.sh/helm/v3"
 _KUBERNETES = "k8s.io/kubernetes"
+_KUBERNETES_PROGRAMS = {
+    "api": ("kube-apiserver", "kubectl"),
+    # For a node that runs pods: not wanted by whoever only needs the API.
+    "node": ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
+}
 _SOURCES = {
     "etcd": Source("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
     "helm": Source(
@@ -62,16 +69,20 @@ _SOURCES = {
             _KUBERNETES,
             f"{_KUBERNETES}/cmd/{name}",
             "k8s.io/component-base/version.gitVersion",
+            group=group,
         )
-        for name in ("kube-apiserver", "kubectl")
+        for group, names in _KUBERNETES_PROGRAMS.items()
+        for name in names
+    },
+    **{
+        name: Source("pods", "github.com/coredns/coredns", f"./{name}", group="pods")
+        for name in ("coredns", "pause")
     },
 }
 
 
 def program(name: str) -> Path:
     """Give the path of a program, building it when it is not in the cache.
-
-    Programs of one module are built together, as they share most of their code.
 
     Raises:
         ProgramError: there is no Go, or the build failed.
@@ -96,27 +107,34 @@ def version_of(source: Source) -> str:
 
 def _build(source: Source, version: str, folder: Path) -> None:
     go = _go()
-    names = [name for name, other in _SOURCES.items() if other.folder == source.folder]
+    names = [
+        name
+        for name, other in _SOURCES.items()
+        if (other.folder, other.group) == (source.folder, source.group)
+    ]
     sys.stderr.write(
         f"building {', '.join(names)} {version} with Go into {folder} (minutes, once) ...\n"
     )
     folder.mkdir(parents=True, exist_ok=True)
     # Built beside its place and then renamed, so that a broken build is never taken for a whole.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        for name in names:
-            _compile(go, _SOURCES[name], version, Path(temporary, name))
+        # With several Go takes a folder, and calls each by its package.
+        target = Path(temporary, names[0]) if len(names) == 1 else Path(temporary)
+        _compile(go, source, version, names, target)
         for name in names:
             Path(temporary, name).replace(folder / name)
 
 
-def _compile(go: str, source: Source, version: str, target: Path) -> None:
+def _compile(go: str, source: Source, version: str, names: list[str], target: Path) -> None:
     flags = "-s -w"
     if source.version_variable:
         flags += f" -X {source.version_variable}={version}"
     flags += "".join(f" -X {variable}" for variable in source.variables)
-    command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(target), source.package]
+    command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(target)]
+    command += [_SOURCES[name].package for name in names]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
-    with _progress(target.name):
+    words = ", ".join(names)
+    with _progress(words):
         done = subprocess.run(
             command,
             cwd=_MODULES / source.folder,
@@ -127,7 +145,7 @@ def _compile(go: str, source: Source, version: str, target: Path) -> None:
         )
     if done.returncode:
         tail = "\n".join(done.stderr.strip().split("\n")[-10:])
-        raise ProgramError(f"Go could not build {target.name} {version}:\n{tail}")
+        raise ProgramError(f"Go could not build {words} {version}:\n{tail}")
 
 
 class _progress:  # noqa: N801 - reads as the word it is in a `with`

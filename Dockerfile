@@ -1,0 +1,56 @@
+# One image for generator, detector and operator, told apart by the first argument: nearly all of it is
+# Python and libraries that they share, so that a target a service would save nothing on a node.
+FROM debian:trixie-slim AS build
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends python3-venv \
+ && python3 -m venv /opt/pip \
+ && python3 -m venv --without-pip /opt/fraud
+# What only tests and compilers read goes (and what cel-expr-python packs by mistake). The rest becomes
+# bytecode that is loaded without a look at its source. All is of one time, so that the same lock gives
+# the same files.
+ARG SOURCE_DATE_EPOCH=1700000000
+COPY requirements.txt .
+RUN /opt/pip/bin/pip --python /opt/fraud/bin/python install --quiet --disable-pip-version-check \
+      --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements.txt \
+ && cd /opt/fraud/lib/python3*/site-packages \
+ && rm -rf bazel-project numba/tests numpy/tests numpy/*/tests numpy/f2py numpy/_core/include \
+      numpy/_core/lib \
+ && find . -name '*.pyi' -delete \
+ && /opt/fraud/bin/python -m compileall -q --invalidation-mode unchecked-hash . \
+ && find /opt/fraud -exec touch --no-dereference --date=@$SOURCE_DATE_EPOCH {} +
+# Windows are machine code: compiled here for any processor, and not at a detector's start. Before the
+# other sources, so that an edit of those does not compile it anew.
+WORKDIR /opt/app
+COPY services/windows services/windows
+RUN find . -exec touch --date=@$SOURCE_DATE_EPOCH {} + \
+ && NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/compiled PYTHONDONTWRITEBYTECODE=1 \
+      /opt/fraud/bin/python -c 'import services.windows; services.windows.prepare()'
+COPY services services
+RUN /opt/fraud/bin/python -m compileall -q --invalidation-mode unchecked-hash . \
+ && find . -exec touch --date=@$SOURCE_DATE_EPOCH {} +
+# numba reads a cache only where it can write too. With a read-only root file system that is the shared
+# memory; the detector alone has windows.
+RUN printf '%s\n' '#!/bin/sh' 'service="$1"' 'shift' \
+      'if [ "$service" = detector ]; then' \
+      '  mkdir -p "$NUMBA_CACHE_DIR" && cp -r /opt/compiled/. "$NUMBA_CACHE_DIR"' \
+      'fi' \
+      'exec python -m "services.$service" "$@"' > /opt/fraud-service \
+ && chmod 755 /opt/fraud-service
+
+FROM debian:trixie-slim
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/*.log /var/log/apt
+# From what changes seldom to what changes often: an edit makes the last layer alone anew.
+COPY --from=build /opt/fraud /opt/fraud
+COPY --from=build /opt/fraud-service /usr/local/bin/fraud-service
+COPY --from=build /opt/compiled /opt/compiled
+COPY --from=build /opt/app /opt/app
+WORKDIR /opt/app
+# kopf asks for the name of the user, and a number has none: hence USER.
+ENV PATH=/opt/fraud/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/dev/shm/compiled \
+    USER=fraud
+USER 10001:10001
+ENTRYPOINT ["fraud-service"]

@@ -1,0 +1,212 @@
+"""The cluster of `make cluster`: kind where Docker answers, else a node of our own that stays."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from services.local_kubernetes.docker import Docker, answers
+from services.local_kubernetes.image import build
+from services.local_kubernetes.machine import command, which
+from services.local_kubernetes.node import Node
+from services.local_kubernetes.programs import program
+from services.local_kubernetes.state import sweep
+from services.this_machine import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Say = Callable[[str], None]
+"""Is told what goes on, a line at a time."""
+
+KIND_NAME = "fraud-detection"
+# The first start builds Kubernetes.
+UP_SECONDS = 3600.0
+DOWN_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_READY = "ready"
+
+
+class ClusterError(Exception):
+    """There is no cluster, or it cannot be had; the text says what to do."""
+
+
+def up(say: Say) -> Path:
+    """Have a cluster running, and give its kubeconfig; the one that runs already is left alone.
+
+    Raises:
+        ClusterError: it did not start.
+        MachineError: this machine cannot run one.
+
+    """
+    if owner() is None and by_kind():
+        _kind(say)
+    elif owner() is None:
+        _start_node(say)
+    else:
+        say("it runs already")
+    return kubeconfig()
+
+
+def down(say: Say) -> None:
+    """Remove the cluster and all that it left; none there is no error."""
+    if (pid := owner()) is not None:
+        say("stopping the node")
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + DOWN_SECONDS
+        while owner() is not None:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)  # all of the node ends with it
+                deadline += DOWN_SECONDS
+            time.sleep(_LOOK_SECONDS)
+    elif by_kind():
+        say("deleting the cluster of kind")
+        subprocess.run(command("kind", "delete", "cluster", "--name", KIND_NAME), check=True)
+    if sys.platform == "linux":
+        sweep()
+    shutil.rmtree(_folder(), ignore_errors=True)
+
+
+def load_image(image: str, say: Say) -> None:
+    """Build the image and give it to the cluster that runs.
+
+    Raises:
+        ClusterError: none runs.
+        DockerError: it cannot be built.
+
+    """
+    runs = owner() is not None
+    if not runs and not by_kind():
+        raise ClusterError("no cluster runs; `make cluster` starts one")
+    with Docker(say) as docker:
+        build(docker, image, say)
+        say("giving it to the cluster")
+        if runs:
+            socket = (_folder() / "containerd").read_text(encoding="utf-8")
+            ctr = command("ctr", f"--address={socket}", "--namespace=k8s.io")
+            with docker.saved(image) as archive:
+                subprocess.run(
+                    [*ctr, "images", "import", "-"], stdin=archive, check=True, capture_output=True
+                )
+        else:
+            subprocess.run(
+                command("kind", "load", "docker-image", image, "--name", KIND_NAME), check=True
+            )
+
+
+def hold() -> None:
+    """Run a node until SIGTERM: the process that `up` leaves behind."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with (_folder() / "owner").open("a+", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        with Node(_print) as node:
+            shutil.copy(node.kubeconfig, kubeconfig())
+            (_folder() / "containerd").write_text(str(node.containerd_socket), encoding="utf-8")
+            _print(_READY)
+            while not stop.wait(1.0):
+                if ended := node.ended():
+                    _print(f"{ended} has ended, and the node with it")
+                    return
+
+
+def owner() -> int | None:
+    """Give the process that holds the node; None where there is none."""
+    try:
+        with (_folder() / "owner").open(encoding="ascii") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return int(lock.read() or 0) or None
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def kubeconfig() -> Path:
+    """Where the cluster's kubeconfig is, while there is a cluster."""
+    return _folder() / "kubeconfig"
+
+
+def kubectl() -> str:
+    """Give the command that is kubectl: the machine's own, or the one that was built."""
+    return "kubectl" if which("kubectl") else str(program("kubectl"))
+
+
+def by_kind() -> bool:
+    """Whether kind is installed, and the Docker that it needs answers."""
+    return which("kind") is not None and answers()
+
+
+def _kind(say: Say) -> None:
+    _folder().mkdir(parents=True, exist_ok=True)
+    clusters = subprocess.run(
+        command("kind", "get", "clusters"), capture_output=True, text=True, check=True
+    )
+    if KIND_NAME in clusters.stdout.split():
+        say("it runs already")
+        kind = command("kind", "export", "kubeconfig", "--name", KIND_NAME)
+    else:
+        kind = command("kind", "create", "cluster", "--name", KIND_NAME, "--wait", "3m")
+    subprocess.run([*kind, "--kubeconfig", str(kubeconfig())], check=True)
+
+
+def _start_node(say: Say) -> None:
+    _folder().mkdir(parents=True, exist_ok=True)
+    log = _folder() / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.local_kubernetes", "hold"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # it outlives this program and its terminal
+        )
+    deadline = time.monotonic() + UP_SECONDS
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        try:
+            _follow(process, lines, say, deadline)
+        except BaseException:  # Ctrl-C too: nothing half-started stays
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(DOWN_SECONDS)
+            raise
+
+
+def _follow(
+    process: subprocess.Popen[bytes], lines: Iterator[str], say: Say, deadline: float
+) -> None:
+    """Pass on what it says until it is ready."""
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        for line in lines:
+            if line.strip() == _READY:
+                return
+            say(line.rstrip())
+        if ended:
+            raise ClusterError("the node did not start; the lines above say why")
+        time.sleep(_LOOK_SECONDS)
+    raise ClusterError(f"the node was not ready after {UP_SECONDS:.0f} s")
+
+
+def _folder() -> Path:
+    return cache_folder() / "cluster"
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""What runs on a real node: `conftest.py` starts it and builds the image."""
