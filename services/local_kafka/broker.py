@@ -32,8 +32,8 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 log.dirs={folder}/log
 auto.create.topics.enable=false
@@ -57,9 +57,14 @@ class Broker:
 
     Stopped and started again it keeps its address and its data. Start it from a
     thread that lasts: Linux takes the end of that thread for the parent's.
+
+    Args:
+        host: the address that it listens on.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._jars = kafka_jars()
         self._java = java()
         self._folder = tempfile.TemporaryDirectory(prefix="fraud-kafka-")
@@ -70,7 +75,7 @@ class Broker:
     @property
     def bootstrap(self) -> str:
         """The address for clients, as host:port."""
-        return f"127.0.0.1:{self._port}"
+        return f"{self._host}:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -125,7 +130,10 @@ class Broker:
         properties = Path(self._folder.name, "server.properties")
         properties.write_text(
             _PROPERTIES.format(
-                port=self._port, controller=self._controller, folder=self._folder.name
+                host=self._host,
+                port=self._port,
+                controller=self._controller,
+                folder=self._folder.name,
             ),
             encoding="utf-8",
         )
