@@ -86,7 +86,11 @@ class Sender:
     def wait(self, seconds: float) -> None:
         """Take note of deliveries, for so long if there are none."""
         self._producer.poll(seconds)
-        if self._certificates.renewed() and not self.finish():
+        if self._certificates.renewed():
+            if self.finish():
+                # With the old certificates it may never be delivered. What is given up is failed.
+                self._producer.purge()
+                self.finish()
             log.info("certificates renewed")
             self._certificates = Certificates(self._settings)
             self._producer = self._open()

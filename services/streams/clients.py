@@ -124,11 +124,11 @@ def wait_for_broker(
         False when stopped before a broker answered.
 
     """
-    admin = _admin(settings)
     while not stop.is_set():
         tick()
         try:
-            admin.list_topics(timeout=ATTEMPT_SECONDS)
+            # Made anew, as what it is not let in for may be a certificate that is renewed.
+            _admin(settings).list_topics(timeout=ATTEMPT_SECONDS)
         except KafkaException as error:
             reason = error.args[0].str()
             log.warning("waiting for Kafka", broker=settings.kafka_broker_url, reason=reason)

@@ -193,9 +193,15 @@ class Session:
             self._unread.add(place.partition)
 
     def _settle(self, stop: threading.Event) -> bool:
-        """End what an earlier process of this identity left open; False when stopped meanwhile."""
+        """End what an earlier process of this identity left open.
+
+        False when it was stopped meanwhile, or waits with certificates that were renewed.
+        """
         while self._stream.exactly_once and not stop.is_set():
             self._health.tick()
+            if self._certificates.renewed():
+                log.info("certificates renewed")
+                return False
             try:
                 self._producer.init_transactions(CALL_SECONDS)
             except KafkaException as error:

@@ -1,24 +1,30 @@
-"""The chart on a real node: installed with Helm, its pods judge what a real broker has."""
+"""Both charts on a real node: installed with Helm, the pods judge what a real broker has.
+
+The broker is that of the stand-in for Strimzi: TLS, certificates and rights as the resources ask.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.local_kafka import Broker, create_topics
 from services.local_kubernetes import ControlPlaneError
 from tests.charts.rendering import OURS, helm
+from tests.charts.strimzi import strimzi_crds
 from tests.cluster.conftest import Image, say
 from tests.end_to_end.verdicts import problems
 from tests.streaming import read_all, until
+from tests.strimzi.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.local_kafka import Broker
     from services.local_kubernetes import Node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.kafka]
@@ -26,7 +32,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.kafka]
 NAMESPACE = "fraud"
 INPUT = "queueing.transactions"
 OUTPUTS = [f"streaming.transactions.{name}" for name in ("legit", "fraud", "dead-letters")]
-PARTITIONS = 4
+CLUSTER = "charts/kafka-cluster"
+# kubelet looks at mounted Secrets about once a minute.
+RENEWAL_SECONDS = 180.0
 EDITS = 20
 # Four of them have to fit on two cores beside the broker.
 RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
@@ -53,9 +61,9 @@ spec:
 class Release:
     """The chart installed in a namespace of its own, under restricted Pod Security."""
 
-    def __init__(self, node: Node, image: Image, bootstrap: str) -> None:
+    def __init__(self, node: Node, image: Image) -> None:
         self.node = node
-        self._image, self._bootstrap = image, bootstrap
+        self._image = image
         self._values: dict[str, Any] = {}
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
@@ -65,18 +73,10 @@ class Release:
     def install(self, **values: Any) -> None:
         """Install or upgrade, with values by their dotted names added to those of before."""
         repository, tag = self._image.name.split(":")
-        self._values |= {
-            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-            "kafka.cluster": "",
-            "kafka.bootstrapServers": self._bootstrap,
-            **values,
-        }
+        own = {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+        self._values |= {"image": own, **values}
         given = [f"--set-json={name}={json.dumps(value)}" for name, value in self._values.items()]
-        kubeconfig = f"--kubeconfig={self.node.kubeconfig}"
-        done = helm(
-            "upgrade", "--install", "fraud", OURS, f"--namespace={NAMESPACE}", kubeconfig, *given
-        )
-        assert done.returncode == 0, done.stderr
+        install(self.node, "fraud", OURS, *given)
 
     def rolled_out(self, what: str) -> None:
         """Wait until a workload is as it is to be."""
@@ -99,20 +99,45 @@ class Release:
         return self.kubectl("get", "pods", "-l", label, "-o", "name").split()
 
 
-@pytest.fixture(scope="module")
-def broker(node: Node) -> Iterator[Broker]:
-    """A broker on this machine, where the node's pods reach it."""
-    with Broker(node.network.host) as running:
-        create_topics(running.bootstrap, dict.fromkeys([INPUT, *OUTPUTS], PARTITIONS))
-        yield running
+def install(node: Node, name: str, chart: str, *arguments: str) -> None:
+    """Have Helm install or upgrade a chart."""
+    where = (f"--namespace={NAMESPACE}", f"--kubeconfig={node.kubeconfig}")
+    done = helm("upgrade", "--install", name, chart, *where, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def strimzi_is_served(node: Node) -> bool:
+    """Whether the API server takes Strimzi's resources by now."""
+    try:
+        node.kubectl("get", "kafka,kafkanodepool,kafkatopic,kafkauser", "--all-namespaces")
+    except ControlPlaneError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
-def release(node: Node, image: Image, broker: Broker) -> Iterator[Release]:
-    """The chart, installed and running with two detectors."""
+def strimzi(node: Node) -> Iterator[StandIn]:
+    """The chart of the Kafka cluster, and what Strimzi would make of it."""
     node.kubectl("create", "namespace", NAMESPACE)
     node.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    release = Release(node, image, broker.bootstrap)
+    node.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
+    until(lambda: strimzi_is_served(node), "Strimzi's resources are served")
+    install(node, "kafka", CLUSTER, f"--values={CLUSTER}/values-dev.yaml")
+    with StandIn(node, NAMESPACE, address=node.network.host) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="module")
+def broker(strimzi: StandIn) -> Broker:
+    """The broker, for who looks from outside."""
+    return strimzi.broker
+
+
+@pytest.fixture(scope="module")
+def release(node: Node, image: Image, strimzi: StandIn) -> Iterator[Release]:
+    """The chart of everything of ours, installed and running with two detectors."""
+    assert strimzi.broker.pid
+    release = Release(node, image)
     with told_of_pods(release):
         release.install(
             **{
@@ -180,6 +205,23 @@ def test_a_rule_with_windows_is_warmed_up_and_applied(release: Release) -> None:
 def test_a_bad_rule_is_refused_by_the_webhook_with_the_mend(release: Release) -> None:
     with pytest.raises(ControlPlaneError, match=r"write 5\.0"):
         release.apply(RULE.format(name="bad", expression="transaction.amount < 5", mode="Enforce"))
+
+
+def has_renewed(release: Release, pod: str) -> bool:
+    """Whether a pod says that it has renewed its certificates."""
+    return "certificates renewed" in release.kubectl("logs", pod)
+
+
+def test_certificates_that_are_renewed_are_taken_up_without_a_restart(
+    release: Release, strimzi: StandIn
+) -> None:
+    with told_of_pods(release):
+        pods = {user: release.pods(user) for user in ("detector", "generator")}
+        for user in pods:
+            strimzi.renew(user)
+        for pod in [*pods["detector"], *pods["generator"]]:
+            until(partial(has_renewed, release, pod), f"{pod} has renewed", RENEWAL_SECONDS)
+        assert {user: release.pods(user) for user in pods} == pods
 
 
 def test_each_transaction_has_one_verdict_whatever_happens_to_the_pods(
