@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from services.demo.observation import Frauds, observe
 from services.demo.tally import tally
 from services.demo.view import View
 from services.local_kafka import Broker, BrokerError, DistributionError, create_topics
+from services.windows import prepare
 
 INPUT = "queueing.transactions"
 LEGIT = "streaming.transactions.legit"
@@ -43,10 +45,16 @@ def main() -> int:
 def _demo(options: argparse.Namespace, folder: Path) -> int:
     _say("starting a Kafka broker on loopback ...")
     started = time.monotonic()
+    # The detector would do it at its start; the first time it takes seconds, and is kept.
+    compiling = threading.Thread(target=prepare, daemon=True)
+    compiling.start()
     with Broker() as broker:
         create_topics(broker.bootstrap, {INPUT: PARTITIONS})
         outputs = {LEGIT: PARTITIONS, FRAUD: PARTITIONS, DEAD_LETTERS: 1}
         create_topics(broker.bootstrap, outputs, OUTPUT_CONFIG)
+        if compiling.is_alive():
+            _say("compiling the windows, once ...")
+            compiling.join()
         environment = {"KAFKA_BROKER_URL": broker.bootstrap, "INSTANCE_ID": "demo"}
         children: list[Child] = []
         try:
