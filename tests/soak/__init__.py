@@ -1,0 +1,1 @@
+"""The windows under load and faults, every decision compared with the oracle's."""
