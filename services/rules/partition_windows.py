@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _SCALES = np.array([10.0 ** DECIMALS[code] for code in CODES] + [1.0])
 # Whole numbers up to here are exact as doubles.
 _EXACT = 1 << 53
-# What is more than int64 holds counts as the most that it holds; a schema's maximum is far below.
-_MOST_MINOR = float((1 << 63) - 1024)
 
 
 class _Feed(NamedTuple):
@@ -176,8 +174,7 @@ class PartitionWindows:
                 values = feed.interned.of(given)
             elif source.currency:
                 scales = _SCALES[batch.currencies(source.currency)]
-                minor = np.rint(np.fromiter(given, np.float64, n) * scales)
-                values = np.clip(minor, -_MOST_MINOR, _MOST_MINOR).astype(np.int64)
+                values = np.rint(np.fromiter(given, np.float64, n) * scales).astype(np.int64)
             else:
                 values = np.fromiter(given, np.int64, n)
         if feed.counts and source.currency:

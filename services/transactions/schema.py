@@ -37,6 +37,8 @@ _BOUNDS: dict[str, set[str]] = {
     "bool": set(),
     "currency": set(),
 }
+# With the four decimals that a minor unit has at most, an int64 holds it.
+_MOST_MONEY = 9e14
 _KEYS = [field.encode_name for field in msgspec.structs.fields(Field)]
 
 
@@ -108,15 +110,33 @@ def load_schema(path: Path | None) -> Schema:
             fields.append(_field(entry, [f.name for f in fields]))
         except (ValueError, OverflowError) as error:
             raise SchemaError(f"{file}:{document.line(f'$.fields[{i}]')}: {error}") from None
-    currencies = [field.name for field in fields if field.type == "currency"]
     for i, field in enumerate(fields):
-        if field.currency is not None and field.currency not in currencies:
-            known = f"it has {', '.join(currencies)}" if currencies else "it has none"
-            raise SchemaError(
-                f"{file}:{document.line(f'$.fields[{i}]')}: `{field.name}`: the schema has no "
-                f"field `{field.currency}` of type currency; {known}"
-            )
+        if complaint := _complaint_of_money(field, fields):
+            line = document.line(f"$.fields[{i}]")
+            raise SchemaError(f"{file}:{line}: `{field.name}`{complaint}")
     return Schema(tuple(fields))
+
+
+def _complaint_of_money(field: Field, fields: Iterable[Field]) -> str:
+    """Say what is wrong with a field that has a currency; "" where nothing is."""
+    if field.currency is None:
+        return ""
+    currencies = [other.name for other in fields if other.type == "currency"]
+    if field.currency not in currencies:
+        known = f"it has {', '.join(currencies)}" if currencies else "it has none"
+        return f": the schema has no field `{field.currency}` of type currency; {known}"
+    if not _fits_minor_units(field):
+        return (
+            " is money, and is added up in whole minor units: give it a minimum and a maximum "
+            f"within ±{_MOST_MONEY:.0e}"
+        )
+    return ""
+
+
+def _fits_minor_units(field: Field) -> bool:
+    lows = numbers(field.minimum, field.exclusive_minimum)
+    highs = numbers(field.maximum, field.exclusive_maximum)
+    return bool(lows and highs) and min(lows) >= -_MOST_MONEY and max(highs) <= _MOST_MONEY
 
 
 def _field(entry: Any, earlier: list[str]) -> Field:  # noqa: ANN401 - any YAML value

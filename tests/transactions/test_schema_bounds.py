@@ -341,3 +341,35 @@ def test_a_merged_list_of_fields_is_read_or_a_schema_error(load: Callable[[str],
 def test_nesting_without_end_is_a_schema_error(load: Callable[[str], Schema]) -> None:
     with pytest.raises(SchemaError, match=r"schema\.yaml:"):
         load("[" * 5_000)
+
+
+MONEY = "- {name: c, type: currency, required: true}\n"
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    ["minimum: 0, maximum: 1000", "exclusiveMinimum: -900000000000000, exclusiveMaximum: 9.0e+14"],
+)
+def test_a_double_with_its_currency_is_money(load: Callable[[str], Schema], bounds: str) -> None:
+    schema = load(f"fields:\n{MONEY}- {{name: a, type: double, currency: c, {bounds}}}\n")
+    assert schema.fields[1].currency == "c"
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        ("type: double, currency: c, minimum: 0", "`a` is money"),
+        ("type: double, currency: c, maximum: 1000", "within ±9e+14"),
+        ("type: double, currency: c, minimum: 0, maximum: 1.0e+15", "within ±9e+14"),
+        ("type: double, currency: c, minimum: -1.0e+15, maximum: 0", "within ±9e+14"),
+        ("type: double, currency: d, minimum: 0, maximum: 1", "no field `d` of type currency"),
+        ("type: double, currency: b, minimum: 0, maximum: 1", "it has c"),
+        ("type: int, currency: c", "currency is no bound of a int"),
+    ],
+)
+def test_money_that_could_not_be_added_up_is_refused_with_its_line(
+    load: Callable[[str], Schema], rest: str, words: str
+) -> None:
+    text = f"fields:\n{MONEY}- {{name: b, type: string}}\n- {{name: a, {rest}}}\n"
+    with pytest.raises(SchemaError, match=rf"schema\.yaml:4: .*{re.escape(words)}"):
+        load(text)
