@@ -1,4 +1,4 @@
-"""One run of one contender: its CPU seconds per million records and its records a second."""
+"""One run of one contender: its CPU seconds per million records, and its records a second."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from services.this_machine import die_with_parent
 from tests.bench.recurring import Recurring
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from services.local_kafka import Broker
 
 PARTITIONS = 4
@@ -38,6 +40,20 @@ class Run(NamedTuple):
 
     cpu_per_million: float
     per_second: float
+    resident_bytes: int = 0
+    """At the end of the records."""
+
+
+class Load(NamedTuple):
+    """What contenders run over: a topic that is filled, and how much of it is not yet measured."""
+
+    topic: str
+    records: int
+    warm_share: float = WARM_SHARE
+
+
+GENERATED = Load(INPUT, RECORDS)
+RECURRING = Load(RECURRING_INPUT, RECORDS)
 
 
 class Contender(NamedTuple):
@@ -49,7 +65,7 @@ class Contender(NamedTuple):
     name: str
     program: str | tuple[str, ...]
     settings: dict[str, str]
-    topic: str = INPUT
+    load: Load = GENERATED
 
 
 def fill(broker: Broker) -> None:
@@ -66,22 +82,38 @@ def fill(broker: Broker) -> None:
     subprocess.run(_command("services.generator"), env=os.environ | settings, check=True)
 
 
-def fill_recurring(broker: Broker) -> None:
+def fill_recurring(
+    broker: Broker,
+    topic: str = RECURRING_INPUT,
+    profile: Recurring = Recurring(RECORDS, ACCOUNTS),  # noqa: B008 - a tuple, which nothing changes
+) -> None:
     """Write the records of accounts that come back; the last of them happened just now."""
-    create_topics(broker.bootstrap, {RECURRING_INPUT: PARTITIONS})
-    profile = Recurring(RECORDS, ACCOUNTS)
-    profile.write(broker, RECURRING_INPUT, time.time_ns() // 1_000_000 - profile.span_ms)
+    create_topics(broker.bootstrap, {topic: PARTITIONS})
+    profile.write(broker, topic, time.time_ns() // 1_000_000 - profile.span_ms)
 
 
-def run(broker: Broker, contender: Contender) -> Run:
-    """Run a contender over all records, into fresh topics and as a fresh group."""
+def run(
+    broker: Broker, contender: Contender, look: Callable[[dict[str, str]], None] | None = None
+) -> Run:
+    """Run a contender over all records, into fresh topics and as a fresh group.
+
+    Args:
+        broker: with the records.
+        contender: what is measured.
+        look: called with the environment once the contender has ended, while
+            its group and its outputs are still there.
+
+    """
     group = f"bench-{next(_runs)}"
     environment = make_outputs(broker, group) | contender.settings
-    environment["TRANSACTIONS_TOPIC"] = contender.topic
+    environment["TRANSACTIONS_TOPIC"] = contender.load.topic
     try:
         if contender.program == "tests.bench.seed_loop":
             return _run_seed(environment | {"COUNT": str(SEED_RECORDS)})
-        return _watch(broker, contender, environment)
+        done = _watch(broker, contender, environment)
+        if look is not None:
+            look(environment)
+        return done
     finally:
         delete_topics(broker, group)
 
@@ -121,7 +153,8 @@ def _watch(broker: Broker, contender: Contender, environment: dict[str, str]) ->
     """Measure from outside: committed offsets for the records, /proc for the CPU."""
     group = environment["CONSUMER_GROUP"]
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
-    partitions = [TopicPartition(contender.topic, p) for p in range(PARTITIONS)]
+    topic, records, warm_share = contender.load
+    partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
     command = _command(contender.program)
     process = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
     first: tuple[float, float, int] | None = None
@@ -129,23 +162,32 @@ def _watch(broker: Broker, contender: Contender, environment: dict[str, str]) ->
         while True:
             assert process.poll() is None, f"{contender.name} ended"
             done = sum(max(p.offset, 0) for p in consumer.committed(partitions))
-            now = (time.monotonic(), _cpu_seconds(process.pid), done)
-            if first is None and done >= RECORDS * WARM_SHARE:
+            now = (time.monotonic(), cpu_seconds(process.pid), done)
+            if first is None and done >= records * warm_share:
                 first = now
-            if done >= RECORDS and first is not None:
+            if done >= records and first is not None:
                 break
             time.sleep(0.05)
+        resident = resident_bytes(process.pid)
         process.terminate()
         process.wait(30)
     finally:
         process.kill()
         process.wait()
         consumer.close()
-    seconds, cpu, records = (b - a for a, b in zip(first, now, strict=True))
-    return Run(cpu / records * 1e6, records / seconds)
+    seconds, cpu, measured = (b - a for a, b in zip(first, now, strict=True))
+    assert measured, f"{records:,} records were through between two looks: write more"
+    return Run(cpu / measured * 1e6, measured / seconds, resident)
 
 
-def _cpu_seconds(pid: int) -> float:
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:  # noqa: PTH123 - not a file on a disk
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used, user and system."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - not a file on a disk
         fields = stat.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -36,11 +36,16 @@ class Recurring(NamedTuple):
 
     Everything follows from the seed but the start, which is the time of the
     first record. A few records come late, or leave their time to the record.
+    One account may have a share of all records for itself (`hot_share`), or the
+    accounts may take turns (`in_turn`), so that each has as many as any other.
     """
 
     records: int
     accounts: int
     seed: int = 1
+    per_hour: int = PER_HOUR
+    hot_share: float = 0.0
+    in_turn: bool = False
 
     @property
     def span_ms(self) -> int:
@@ -49,7 +54,7 @@ class Recurring(NamedTuple):
 
     @property
     def _step_ms(self) -> float:
-        return _HOUR_MS / PER_HOUR / self.accounts
+        return _HOUR_MS / self.per_hour / self.accounts
 
     def make(self, start_ms: int) -> Iterator[Sent]:
         """Make the records, in order: about 3 µs each."""
@@ -62,6 +67,10 @@ class Recurring(NamedTuple):
             if n % _BURST_RECORDS == 0:
                 hot = busy[int(draw() * len(busy))]
             source = hot if draw() < _BUSY_SHARE else accounts[int(draw() * len(accounts))]
+            if self.in_turn:
+                source = accounts[n % len(accounts)]
+            elif self.hot_share and draw() < self.hot_share:
+                source = busy[0]
             target = source if draw() < 0.001 else accounts[int(draw() * len(accounts))]
             late = int(draw() * _LATEST_MS) if draw() < _LATE_SHARE else 0
             value = (

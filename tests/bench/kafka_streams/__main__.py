@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="how often each runs")
     arguments = parser.parse_args()
     contenders = [
-        Contender("bare pass-through", "tests.bench.pass_through", {}, measure.RECURRING_INPUT),
+        Contender("bare pass-through", "tests.bench.pass_through", {}, measure.RECURRING),
         *map(contender, arguments.variants),
     ]
     with Broker() as broker:

@@ -12,7 +12,7 @@ from pathlib import Path
 from services.local_kafka import VERSION, DistributionError
 from services.local_kafka.distribution import java
 from services.this_machine import cache_folder
-from tests.bench.measure import RECURRING_INPUT, Contender
+from tests.bench.measure import RECURRING, Contender, Load
 
 VARIANTS = ("as-it-comes", "tuned", "heap")
 _FOLDER = Path(__file__).parent
@@ -22,14 +22,14 @@ _OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-Xshare:auto")
 _BUILD_SECONDS = 300.0
 
 
-def contender(variant: str) -> Contender:
-    """Give a variant to measure over the records of accounts that come back.
+def contender(variant: str, load: Load = RECURRING) -> Contender:
+    """Give a variant to measure, by default over the records of accounts that come back.
 
     Raises:
         DistributionError: as for `command`.
 
     """
-    return Contender(f"Kafka Streams, {variant}", command(variant), {}, RECURRING_INPUT)
+    return Contender(f"Kafka Streams, {variant}", command(variant), {}, load)
 
 
 def command(variant: str) -> tuple[str, ...]:
