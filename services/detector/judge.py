@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from services.detector.partitions import write_note
 from services.detector.reading import NEVER, name
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from services.detector.keying import Keying
     from services.detector.partitions import Partitions
-    from services.detector.reading import Read, Reader
+    from services.detector.reading import Read, Reader, Times
     from services.detector.ruleset_source import RulesetSource
     from services.rules import Decision, Ruleset
     from services.streams.processing import Batch, Headers, Route
@@ -133,7 +134,7 @@ class Judge:
         # of them that have since the last commit.
         self._again: dict[tuple[int, int], Outcome] = {}
         self._repeated: dict[tuple[int, int], Outcome] = {}
-        self._appended: Counter[int] = Counter()
+        self._appended: list[Times] = []
         # The stream time at the offset that is committed, and at that which would be now.
         self._committed_times: dict[int, int] = {}
         self._times: dict[int, int] = {}
@@ -159,7 +160,7 @@ class Judge:
 
     def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes."""
-        self._appended.update(batch.timestamps_ms)
+        self._appended.append(np.array(batch.timestamps_ms, np.int64))
         return self._judge(batch) if not self._again else self._judge_again(batch)
 
     def _judge(self, batch: Batch) -> list[Route]:
@@ -229,7 +230,8 @@ class Judge:
     def committed(self) -> None:
         """Count what is now true."""
         now_ms = time.time_ns() // 1_000_000
-        metrics.observe_latencies({now_ms - at: n for at, n in self._appended.items()})
+        for appended in self._appended:
+            metrics.observe_latencies(now_ms - appended)
         masks: dict[Ruleset, Counter[int]] = {}
         reasons: Counter[str] = Counter()
         for judged in self._judged:
@@ -262,7 +264,7 @@ class Judge:
     def _clear(self) -> None:
         self._judged = []
         self._repeated = {}
-        self._appended.clear()
+        self._appended = []
 
     def between_transactions(self, consumer: Consumer) -> bool:
         """Take up partitions and rulesets, and measure once in a while."""

@@ -142,24 +142,6 @@ class Grouping:
             currencies.pairs = self._pair(self._batch.currencies(field), currencies)
         return currencies.pairs
 
-    def others(self, field: str) -> tuple[list[int], list[int]]:
-        """For those whose keys have other currencies too: the place of each, and a slot of those.
-
-        `pairs` of the same field comes first.
-        """
-        currencies = self._currencies[field]
-        if currencies.pairs is None or not currencies.away:
-            return [], []
-        places, slots = [], []
-        own = currencies.pairs.tolist()
-        for i in np.flatnonzero(currencies.many[self.slots]).tolist():
-            key = int(self.slots[i])
-            for slot in (key, *currencies.away[key]):
-                if slot != own[i]:
-                    places.append(i)
-                    slots.append(slot)
-        return places, slots
-
     def turn(self) -> None:
         """See `Keys.turn`."""
         self._keys.turn()
@@ -167,9 +149,7 @@ class Grouping:
     @property
     def nbytes(self) -> int:
         """How many bytes it takes."""
-        return self._keys.nbytes + sum(
-            c.homes.nbytes + c.many.nbytes for c in self._currencies.values()
-        )
+        return self._keys.nbytes + sum(c.homes.nbytes for c in self._currencies.values())
 
     def _pair(self, paid_in: Ints, currencies: Currencies) -> Ints:
         currencies.reach(self._keys.size)
@@ -187,14 +167,8 @@ class Grouping:
             return slots
         salts = paid_in[rows] + len(CODES) * currencies.index
         keys = mixed(self._known.first[rows], self._known.second[rows], salts)
-        found, fresh = self._keys.number(*keys)
+        slots[rows], fresh = self._keys.number(*keys)
         self._forget(fresh)
-        new = set(fresh.tolist())
-        for i in np.flatnonzero(np.isin(found, fresh)).tolist() if new else ():
-            if found[i] in new:
-                new.remove(int(found[i]))
-                currencies.add(int(self.slots[rows[i]]), int(found[i]))
-        slots[rows] = found
         return slots
 
     def _forget(self, fresh: Ints) -> None:
@@ -212,38 +186,13 @@ class Currencies:
         self.pairs: Ints | None = None
         self.homes: Ints = np.full(1, -1, np.int64)
         """By a key's slot: the number of its first currency, -1 before there is one."""
-        self.many: npt.NDArray[np.bool_] = np.zeros(1, np.bool_)
-        """By a key's slot: whether it has other currencies."""
-        self.away: dict[int, list[int]] = {}
-        """By a key's slot: those of its other currencies."""
-        self._keys: dict[int, int] = {}
 
     def reach(self, size: int) -> None:
         """Have room for so many slots."""
         if len(self.homes) < size:
             more = 2 * size - len(self.homes)
             self.homes = np.concatenate([self.homes, np.full(more, -1, np.int64)])
-            self.many = np.concatenate([self.many, np.zeros(more, np.bool_)])
-
-    def add(self, key: int, slot: int) -> None:
-        """Let a key have one more currency, with a slot of its own."""
-        self.away.setdefault(key, []).append(slot)
-        self.many[key] = True
-        self._keys[slot] = key
 
     def forget(self, slots: Ints) -> None:
         """Forget what had these slots before."""
         self.homes[slots[slots < len(self.homes)]] = -1
-        for slot in slots.tolist() if self.away else ():
-            key = self._keys.pop(slot, None)
-            if key is not None:
-                self.away[key].remove(slot)
-                self._drop_if_empty(key)
-            for other in self.away.pop(slot, ()):
-                del self._keys[other]
-                self.many[slot] = False
-
-    def _drop_if_empty(self, key: int) -> None:
-        if not self.away[key]:
-            del self.away[key]
-            self.many[key] = False

@@ -19,7 +19,7 @@ from services.transactions.currencies import DECIMALS
 from services.windows import Answers, Query, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -35,10 +35,9 @@ _EXACT = 1 << 53
 
 
 class _Feed(NamedTuple):
-    """The series of a source, and of the counts that it answers too."""
+    """One source's series."""
 
     source: Source
-    counts: bool
     columns: tuple[Column, ...]
     series: Series
     interned: Numbers | None
@@ -56,26 +55,20 @@ class PartitionWindows:
 
     def __init__(self, plan: Plan, late_ms: int) -> None:
         self._values = plan.values
-        self._hosts = {source: _host(source, plan.series) for source in plan.series}
         self._feeds = [
-            self._new_feed(host, plan, late_ms) for host in dict.fromkeys(self._hosts.values())
+            _Feed(
+                source,
+                columns,
+                Series([Query(c.function, c.window_ms) for c in columns], late_ms=late_ms),
+                Numbers() if source.distinct else None,
+                attrgetter(source.of) if source.of else None,
+            )
+            for source, columns in plan.series.items()
         ]
         self._groupings = {s.group_by: Grouping(s.group_by) for s in plan.series}
         self._kept_ms = plan.reach_ms + late_ms
         self._stream_time: int | None = None
         self._turn_at = 0
-
-    def _new_feed(self, host: Source, plan: Plan, late_ms: int) -> _Feed:
-        guests = [source for source in plan.series if self._hosts[source] == host]
-        columns = tuple(dict.fromkeys(c for source in guests for c in plan.series[source]))
-        return _Feed(
-            host,
-            guests != [host],
-            columns,
-            Series([Query(c.function, c.window_ms) for c in columns], late_ms=late_ms),
-            Numbers() if host.distinct else None,
-            attrgetter(host.of) if host.of else None,
-        )
 
     def process(
         self,
@@ -115,12 +108,9 @@ class PartitionWindows:
             grouping.take(batch)
         answers: dict[tuple[Source, Column], tuple[Ints, Bools]] = {}
         for feed in self._feeds:
-            found, counts = self._feed(feed, batch, times_ms, counted)
+            found = self._feed(feed, batch, times_ms, counted)
             for q, column in enumerate(feed.columns):
                 answers[feed.source, column] = found.values[q], found.valid[q]
-                if feed.counts and column.function == "count":
-                    bare = feed.source._replace(of="", currency="")
-                    answers[bare, column] = counts[q], found.valid[q]
         self._tidy(int(times_ms.max()), len(times_ms))
         return answers
 
@@ -128,8 +118,7 @@ class PartitionWindows:
         """Drop the windows of sources that a plan, made of this one's values, does not have."""
         sources = plan.series
         self._values = plan.values
-        hosts = {self._hosts[source] for source in sources}
-        self._feeds = [feed for feed in self._feeds if feed.source in hosts]
+        self._feeds = [feed for feed in self._feeds if feed.source in sources]
         self._groupings = {
             name: grouping
             for name, grouping in self._groupings.items()
@@ -154,8 +143,7 @@ class PartitionWindows:
         batch: Batch,
         times_ms: Ints,
         counted: Mapping[str, Sequence[bool]],
-    ) -> tuple[Answers, Ints]:
-        """Ask a series; its answers, and those of counts over all of a key's currencies."""
+    ) -> Answers:
         n = len(times_ms)
         source = feed.source
         grouping = self._groupings[source.group_by]
@@ -177,13 +165,7 @@ class PartitionWindows:
                 values = np.rint(np.fromiter(given, np.float64, n) * scales).astype(np.int64)
             else:
                 values = np.fromiter(given, np.int64, n)
-        if feed.counts and source.currency:
-            places, others = grouping.others(source.currency)
-            if places:
-                columns = _Columns(slots, times_ms, values, taken)
-                return _with_others(feed.series, columns, places, others)
-        found = feed.series.process(slots, times_ms, values, taken)
-        return found, found.values
+        return feed.series.process(slots, times_ms, values, taken)
 
     def _tidy(self, time_ms: int, n: int) -> None:
         """Free what no window reaches, a little at a time, and keys not seen for as long."""
@@ -230,53 +212,6 @@ class PartitionWindows:
             for i in np.flatnonzero(~valid).tolist():
                 found[i] = NOTHING
         return found
-
-
-class _Columns(NamedTuple):
-    """What a series is asked with, a row a transaction."""
-
-    slots: Ints
-    times_ms: Ints
-    values: Ints
-    taken: Bools
-
-
-def _with_others(
-    series: Series, own: _Columns, places: list[int], others: list[int]
-) -> tuple[Answers, Ints]:
-    """Ask for the key's other currencies too, after each row, and add up the counts."""
-    n = len(own.slots)
-    rows = np.concatenate([np.arange(n), np.array(places, np.int64)])
-    order = np.argsort(rows, kind="stable")
-    rows = rows[order]
-    extra = np.zeros(len(others), np.int64)
-    found = series.process(
-        np.concatenate([own.slots, np.array(others, np.int64)])[order],
-        own.times_ms[rows],
-        np.concatenate([own.values, extra])[order],
-        np.concatenate([own.taken, extra > 0])[order],
-    )
-    mine = np.flatnonzero(order < n)
-    counts = np.add.reduceat(found.values, mine, axis=1)
-    return Answers(found.values[:, mine], found.valid[:, mine]), counts
-
-
-def _host(source: Source, sources: Iterable[Source]) -> Source:
-    """Say whose series answers a source.
-
-    A count is that of any series with an entry for each transaction; over keys,
-    where entries lie by key and currency, it is the sum of those.
-    """
-    if source.of:
-        return source
-    hosts = (
-        other
-        for other in sources
-        if other.of
-        and not (other.distinct or other.optional)
-        and (other.group_by, other.where) == (source.group_by, source.where)
-    )
-    return min(hosts, key=lambda host: host.currency, default=source)
 
 
 def _divided(

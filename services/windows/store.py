@@ -182,9 +182,9 @@ def size_class(capacity: int) -> int:
 
 @compiled
 def grown(capacity: int) -> int:
-    """Give the next larger size of a ring: 4, 8, 16, then a quarter of a power of two more."""
+    """Give the next larger size of a ring: 4, 6, 8 … 16, then a quarter of a power of two more."""
     if capacity < BLOCK:
-        return max(SMALLEST, 2 * capacity)
+        return max(SMALLEST, capacity + 2)
     power = BLOCK
     while 2 * power <= capacity:
         power *= 2

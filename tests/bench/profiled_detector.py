@@ -45,9 +45,7 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
         (numbering.Grouping, "_pair"),
         (numbering.Batch, "currencies"),
     ),
-    "keys: other currencies": ((numbering.Grouping, "others"),),
     "columns of amounts": ((partition_windows.PartitionWindows, "_feed"),),
-    "rows of other currencies": ((partition_windows, "_with_others"),),
     "series": ((series.Series, "process"),),
     "evict": ((series.Series, "evict"), (partition_windows.PartitionWindows, "_tidy")),
     "values out": (

@@ -222,17 +222,6 @@ def test_numbers_given_anew_bring_nothing_of_the_keys_before() -> None:
     assert compare(batches, ASKED) == 60 * 20 * len(ASKED)
 
 
-def test_counts_and_sums_of_one_grouping_share_their_entries() -> None:
-    rules = compiled([Asked("Count"), Asked("Sum", "amount", "3s"), Asked("Avg", "amount")])
-    windows = PartitionWindows(plan(rules[0].values.values()), LATE_MS)
-    paid = [
-        SCHEMA.decode(msgspec.json.encode({"source": "a", "amount": 1.0, "currency": code}))
-        for code in ("USD", "JPY", "USD")
-    ]
-    windows.process(paid, np.array([1, 2, 3], np.int64), {})
-    assert windows.entries == 3
-
-
 def test_windows_that_are_no_longer_asked_for_are_dropped() -> None:
     rules = compiled([Asked("CountDistinct", "target"), Asked("Sum", "items")])
     whole = plan(rules[0].values.values())
