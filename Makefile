@@ -49,7 +49,7 @@ bench: .venv/ready ## Measure, and write the pages of docs/performance*.md
 	@$(BIN)/python -m tests.bench.apply_to_live
 	@$(BIN)/python -m tests.bench.windows
 
-soak: .venv/ready ## Windows with 1,000,000 transactions and faults, each decision checked: about an hour
+soak: .venv/ready ## Windows with 1,000,000 transactions and faults, each decision checked
 	@$(BIN)/python -m tests.soak
 
 lock: .venv/ready ## Pin the newest dependencies, with hashes

@@ -10,7 +10,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
@@ -22,6 +22,7 @@ from services.detector.reading import Reader
 from services.detector.ruleset_source import RulesetSource
 from services.detector.settings import DetectorSettings
 from services.rules import Compiler, RuleStore
+from services.rules.keys import complaint_of_key
 from services.settings import SettingError, load
 from services.streams.clients import broker_answers, missing_topics, wait_for_broker
 from services.streams.delivery import StreamError, run
@@ -31,9 +32,6 @@ from services.streams.stream import Stream
 from services.telemetry import StatusServer, configure_logs, metrics
 from services.transactions import SchemaError, load_schema
 from services.windows import prepare as prepare_windows
-
-if TYPE_CHECKING:
-    from services.transactions import Schema
 
 log = structlog.get_logger()
 
@@ -62,7 +60,8 @@ class Detector:
         self._settings = settings
         schema = load_schema(Path(settings.schema_path) if settings.schema_path else None)
         compiler = Compiler(schema, settings.keyed_by)
-        _require_field(schema, compiler.keyed_by)
+        if complaint := complaint_of_key(schema, settings.keyed_by):
+            raise SettingError(f"KEYED_BY: {complaint}")
         store = RuleStore(compiler, settings.score_threshold, _count_error)
         self._keying = Keying(compiler.keyed_by)
         self._rules = RulesetSource(_existing(settings.rules_path), store, self._more)
@@ -167,15 +166,6 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
-
-
-def _require_field(schema: Schema, keyed_by: str) -> None:
-    names = [field.name for field in schema.fields]
-    if keyed_by not in {*names, "none"}:
-        raise SettingError(
-            f"KEYED_BY: the schema has no field {keyed_by!r}; name one of {', '.join(names)}, "
-            "or none"
-        )
 
 
 def _existing(rules_path: str) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from services.rules.keys import NO_KEY
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Keying:
 
     def sample(self, batch: Batch, read: Read) -> None:
         """Compare the key of one of the batch's transactions with its field."""
-        if self.field == "none" or not read.transactions:
+        if self.field == NO_KEY or not read.transactions:
             return
         self._turn += 1
         i = self._turn % len(read.transactions)

@@ -10,7 +10,8 @@ For example:
 """
 
 from services.rules.checking import Report, check
-from services.rules.compilation import DEFAULT_KEY, CompiledRule, Compiler
+from services.rules.compilation import CompiledRule, Compiler
+from services.rules.keys import DEFAULT_KEY
 from services.rules.manifests import Manifest, read_manifests, read_object, rule_files
 from services.rules.model import FraudRule
 from services.rules.problems import Place, Problem, RuleError

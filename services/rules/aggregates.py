@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from services.rules.keys import NO_KEY
 from services.rules.mends import near
 from services.rules.problems import Problem
 
@@ -76,11 +77,6 @@ class Value(NamedTuple):
     def columns(self) -> tuple[Column, ...]:
         """What it is made of: for an average a sum and a count, else itself."""
         return tuple(Column(function, self.window_ms) for function in _COLUMNS[self.function])
-
-    @property
-    def may_be_nothing(self) -> bool:
-        """Whether it has no value over an empty window."""
-        return self.function in {"Avg", "Min", "Max"}
 
 
 class Plan(NamedTuple):
@@ -152,7 +148,7 @@ def _grouping(place: str, aggregate: Aggregate, schema: Schema, keyed_by: str) -
     name = aggregate.group_by
     if _field(schema, name) is None:
         yield _unknown(f"{place}.groupBy", name, schema)
-    elif keyed_by == "none":
+    elif keyed_by == NO_KEY:
         yield Problem(
             field=f"{place}.groupBy",
             message="the input topic is declared to have no keys, so no detector sees all of one "

@@ -12,6 +12,7 @@ from services.rules.consistency import contradictions
 from services.rules.examples import run_examples
 from services.rules.expressions import Environment, Expression
 from services.rules.generation import Generator, UnsupportedError
+from services.rules.keys import DEFAULT_KEY, NO_KEY
 from services.rules.limits import walk
 from services.rules.presence import field_of, unguarded
 from services.rules.problems import RuleError
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 
 _EMPTY = {"string": '""', "currency": '""', "bool": "false", "timestamp": "1970"}
-
-
-DEFAULT_KEY = "source"
 
 
 class CompiledRule(msgspec.Struct, frozen=True):
@@ -75,7 +73,7 @@ class Compiler:
     def __init__(self, schema: Schema, keyed_by: str = DEFAULT_KEY) -> None:
         self.schema = schema
         names = {field.name for field in schema.fields}
-        self.keyed_by = keyed_by if keyed_by != DEFAULT_KEY or keyed_by in names else "none"
+        self.keyed_by = keyed_by if keyed_by != DEFAULT_KEY or keyed_by in names else NO_KEY
         self.environment = Environment(schema)
         self._optional = frozenset(
             f.name for f in schema.fields if not f.required and f.name not in {"id", "timestamp"}

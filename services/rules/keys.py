@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.rules.compilation import DEFAULT_KEY
-
 if TYPE_CHECKING:
     from services.transactions import Schema
 
+DEFAULT_KEY = "source"
 NO_KEY = "none"
 
 

@@ -264,8 +264,7 @@ A detector is started again at the end of each stream: from the assignment of it
 of them being ready. It reads what its windows can reach. The live speed is that of the same
 detector over the same stream, above. Bytes are what the windows hold by their own count
 (`fraud_window_bytes`), and by how much the process grew meanwhile. Ten entries a key: {ten:,} keys
-with ten payments each in the last minute, which both windows hold; a Count over all of a key's
-payments shares the entries of the Sum.
+with ten payments each in the last minute, which both windows hold.
 
 {rebuilds}
 ## Where the CPU goes
