@@ -15,12 +15,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.local_kubernetes import ControlPlaneError
 from services.this_machine import cache_folder
+from tests.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.local_kubernetes import ControlPlane
+
 VERSION = "1.2.0"
+STRIMZI_KINDS = "kafka,kafkanodepool,kafkatopic,kafkauser"
 _POM = Path(__file__).with_name("strimzi-pom.xml")
 _MODEL = "io.strimzi.api.kafka.model"
 _CLASSES = ("kafka.Kafka", "nodepool.KafkaNodePool", "topic.KafkaTopic", "user.KafkaUser")
@@ -36,6 +41,21 @@ _JVM_FOLDERS = (
 
 class StrimziError(Exception):
     """The CRDs cannot be had on this machine; the text says what is missing."""
+
+
+def install_crds(api: ControlPlane) -> None:
+    """Have an API server take Strimzi's resources."""
+
+    def served() -> bool:
+        # Not `kubectl wait`: it fails on a definition that is too new to have any condition.
+        try:
+            api.kubectl("get", STRIMZI_KINDS, "--all-namespaces")
+        except ControlPlaneError:
+            return False
+        return True
+
+    api.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
+    until(served, "Strimzi's resources are served")
 
 
 def strimzi_crds() -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from services.streams.stream import MESSAGE_MAX_BYTES
 from tests.charts import rendering
 from tests.charts.readme import readme
 from tests.charts.rendering import OURS, helm, pick, template
-from tests.charts.strimzi import strimzi_crds
+from tests.charts.strimzi import STRIMZI_KINDS, install_crds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,9 +76,7 @@ RIGHTS = {
     },
 }
 HOUR_MS = 3_600_000
-KINDS = "kafka,kafkanodepool,kafkatopic,kafkauser"
 # Seen: half a second from a definition to its being served.
-SERVED_SECONDS = 30.0
 
 
 def render(*files: str, **options: Any) -> list[dict[str, Any]]:
@@ -108,18 +105,8 @@ def nodes(objects: list[dict[str, Any]], role: str) -> int:
 @pytest.fixture(scope="module")
 def strimzi(api_server: ApiServer) -> ApiServer:
     """The API server with Strimzi's CRDs."""
-    api_server.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
-    # Not `kubectl wait`: it fails on a definition that is too new to have any condition.
-    deadline = time.monotonic() + SERVED_SECONDS
-    while True:
-        try:
-            api_server.kubectl("get", KINDS, "--all-namespaces")
-        except ControlPlaneError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return api_server
+    install_crds(api_server)
+    return api_server
 
 
 @pytest.mark.parametrize(
@@ -383,7 +370,7 @@ def test_what_an_uninstall_leaves_is_as_chosen(
     here = ("--namespace", namespace, "--kubeconfig", str(strimzi.kubeconfig))
     done = helm("install", "kafka", CHART, *here, f"--set=keepOnUninstall={str(keep).lower()}")
     assert done.returncode == 0, done.stderr
-    there = ("get", KINDS, "--namespace", namespace, "--output=name")
+    there = ("get", STRIMZI_KINDS, "--namespace", namespace, "--output=name")
     installed = strimzi.kubectl(*there).split()
     assert len(installed) == 1 + 1 + 4 + 3
     done = helm("uninstall", "kafka", *here)

@@ -15,7 +15,7 @@ import pytest
 
 from services.local_kubernetes import ControlPlaneError
 from tests.charts.rendering import OURS, helm
-from tests.charts.strimzi import strimzi_crds
+from tests.charts.strimzi import install_crds
 from tests.cluster.conftest import Image, say
 from tests.end_to_end.verdicts import problems
 from tests.streaming import read_all, until
@@ -106,22 +106,12 @@ def install(node: Node, name: str, chart: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def strimzi_is_served(node: Node) -> bool:
-    """Whether the API server takes Strimzi's resources by now."""
-    try:
-        node.kubectl("get", "kafka,kafkanodepool,kafkatopic,kafkauser", "--all-namespaces")
-    except ControlPlaneError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def strimzi(node: Node) -> Iterator[StandIn]:
     """The chart of the Kafka cluster, and what Strimzi would make of it."""
     node.kubectl("create", "namespace", NAMESPACE)
     node.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    node.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
-    until(lambda: strimzi_is_served(node), "Strimzi's resources are served")
+    install_crds(node)
     install(node, "kafka", CLUSTER, f"--values={CLUSTER}/values-dev.yaml")
     with StandIn(node, NAMESPACE, address=node.network.host) as stand_in:
         yield stand_in

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kubernetes import ControlPlaneError
 from tests.charts.rendering import template
-from tests.charts.strimzi import strimzi_crds
-from tests.streaming import until
+from tests.charts.strimzi import install_crds
 from tests.strimzi.identity import Cluster
 from tests.strimzi.stand_in import StandIn
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
 
 CHART = "charts/kafka-cluster"
-KINDS = "kafka,kafkanodepool,kafkatopic,kafkauser"
 
 
 def install(api: ApiServer, size: str) -> str:
@@ -35,16 +32,7 @@ def install(api: ApiServer, size: str) -> str:
 @pytest.fixture(scope="session")
 def strimzi(api_server: ApiServer) -> ApiServer:
     """The API server with Strimzi's CRDs."""
-
-    def served() -> bool:
-        try:
-            api_server.kubectl("get", KINDS, "--all-namespaces")
-        except ControlPlaneError:
-            return False
-        return True
-
-    api_server.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
-    until(served, "Strimzi's resources are served")
+    install_crds(api_server)
     return api_server
 
 
