@@ -22,7 +22,9 @@ from services.streams.processing import place_of
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from collections.abc import Iterator, Sequence
+
+    from confluent_kafka import Consumer, Message
 
     from services.detector.keying import Keying
     from services.detector.partitions import Partitions
@@ -86,24 +88,30 @@ class Outcome(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A batch that was judged and is not committed yet."""
+    """What was decided of a batch that is not committed yet.
 
-    batch: Batch
+    It does without the records and the transactions: with 10,000 of them held
+    until the commit, each batch would find the memory of none in the caches.
+    """
+
+    runs: list[tuple[int, Sequence[int]]]
+    """The partitions, and the offsets of their records."""
     ruleset: Ruleset
-    read: Read
     routes: list[Route]
     masks: list[int]
+    times_ms: Times
+    refused: dict[int, Refusal]
+    out_of_order: int
 
-    def outcomes(self) -> list[Outcome]:
-        """What was decided of each record of the batch."""
-        found: list[Outcome] = []
-        masks, times = iter(self.masks), iter(self.read.times_ms.tolist())
-        for i, route in enumerate(self.routes):
-            if refusal := self.read.refused.get(i):
-                found.append(Outcome(route, self.ruleset, 0, NEVER, refusal))
+    def outcomes(self) -> Iterator[tuple[tuple[int, int], Outcome]]:
+        """Give partition and offset of each record, and what was decided of it."""
+        masks, times = iter(self.masks), iter(self.times_ms.tolist())
+        places = [(partition, offset) for partition, offsets in self.runs for offset in offsets]
+        for i, (at, route) in enumerate(zip(places, self.routes, strict=True)):
+            if refusal := self.refused.get(i):
+                yield at, Outcome(route, self.ruleset, 0, NEVER, refusal)
             else:
-                found.append(Outcome(route, self.ruleset, next(masks), next(times), None))
-        return found
+                yield at, Outcome(route, self.ruleset, next(masks), next(times), None)
 
 
 class Judge:
@@ -170,8 +178,9 @@ class Judge:
         read = self._reader.read(batch, stream_times)
         self._keying.sample(batch, read)
         masks, routes = self._decide(batch, read)
-        for partition, _, end in batch.runs:
-            self._partitions.ready[partition].next = place_of(batch.messages[end - 1])[1] + 1
+        runs = [(p, _offsets(batch.messages[begin:end])) for p, begin, end in batch.runs]
+        for partition, offsets in runs:
+            self._partitions.ready[partition].next = offsets[-1] + 1
             self._times[partition] = stream_times[partition]
         if read.refused:
             decided = iter(routes)
@@ -182,7 +191,11 @@ class Judge:
                 else next(decided)
                 for i, message in enumerate(batch.messages)
             ]
-        self._judged.append(Judged(batch, self._ruleset, read, routes, masks))
+        self._judged.append(
+            Judged(
+                runs, self._ruleset, routes, masks, read.times_ms, read.refused, read.out_of_order
+            )
+        )
         return routes
 
     def _decide(self, batch: Batch, read: Read) -> tuple[list[int], list[Route]]:
@@ -236,8 +249,8 @@ class Judge:
         reasons: Counter[str] = Counter()
         for judged in self._judged:
             masks.setdefault(judged.ruleset, Counter()).update(judged.masks)
-            reasons.update(refusal.reason for refusal in judged.read.refused.values())
-            metrics.OUT_OF_ORDER.inc(judged.read.out_of_order)
+            reasons.update(refusal.reason for refusal in judged.refused.values())
+            metrics.OUT_OF_ORDER.inc(judged.out_of_order)
         for outcome in self._repeated.values():
             if outcome.refusal is not None:
                 reasons[outcome.refusal.reason] += 1
@@ -255,8 +268,7 @@ class Judge:
         ready = self._partitions.ready
         again = self._repeated
         for judged in self._judged:
-            for message, outcome in zip(judged.batch.messages, judged.outcomes(), strict=True):
-                again[place_of(message)] = outcome
+            again |= dict(judged.outcomes())
         self._again |= {at: outcome for at, outcome in again.items() if at[0] in ready}
         self._times.update(self._committed_times)
         self._clear()
@@ -277,6 +289,14 @@ class Judge:
             self._measured_at = time.monotonic()
             self._partitions.measure(consumer)
         return busy
+
+
+def _offsets(messages: list[Message]) -> Sequence[int]:
+    """Give the offsets of one partition's records, which are in order."""
+    (_, first), (_, last) = place_of(messages[0]), place_of(messages[-1])
+    if last - first == len(messages) - 1:
+        return range(first, last + 1)
+    return [place_of(message)[1] for message in messages]
 
 
 def _count_matches(ruleset: Ruleset, masks: Counter[int]) -> None:

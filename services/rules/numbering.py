@@ -3,10 +3,9 @@
 The windows know slots. A slot is given anew once its key was not seen for so
 long that no window can reach an entry of it, so nothing has to be looked for.
 
-A text is told from others by 128 bits, two hashes of Python's, which are keyed
-anew in each process (SipHash, PEP 456): among a million keys the chance that
-any two are taken for one is 1.5e-27, and nobody can make such two. Numbers are
-told apart by themselves.
+A text is told from others by a hash of 128 bits (`services.windows.hashing`):
+among a million keys the chance that any two are taken for one is 1.5e-27.
+Numbers are told apart by themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from services.transactions.currencies import DECIMALS
+from services.windows.hashing import hashed
 from services.windows.keys import Keys, mixed
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def halves(values: list[Any]) -> Halves:
         blank = "" if isinstance(known, str) else 0
         values = [blank if value is None else value for value in values]
     if isinstance(values[0], str):
-        first = np.fromiter(map(hash, values), np.int64, n)
-        second = np.fromiter(map(hash, map("\0".__add__, values)), np.int64, n)
-        return Halves(first, second, there)
+        return Halves(*hashed(values), there)
     if any(isinstance(value, float) for value in values):
         # Of the two zeros one: adding makes the negative one the other.
         first = (np.fromiter(values, np.float64, n) + 0.0).view(np.int64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
-from services.windows import keys
+from services.windows import hashing, keys
 from services.windows.judging import COUNT, DISTINCT, MAX, MIN, SUM, Plan, Records, Table, judge
 from services.windows.rings import compact, empty_all, sweep, widen
 from services.windows.store import ENTRIES, FREE, NARROW, ROW, STREAM_TIME, TOP, WANTED, Rows, Store
@@ -233,6 +233,7 @@ def prepare() -> None:
     series.forget(zero)
     series._compact(0)  # noqa: SLF001 - the same class's
     keys.prepare()
+    hashing.prepare()
 
 
 _ELEMENTS = {
