@@ -6,9 +6,14 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+# A busy machine takes its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 pytest_plugins = ["pytester", "tests.kafka_fixtures", "tests.kubernetes_fixtures"]
 

@@ -151,7 +151,7 @@ def transactions(sources: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str,
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.lists(transactions(st.sampled_from("abcd") | st.text(max_size=2)), max_size=12),

@@ -79,13 +79,13 @@ def answers_in_batches(
     return answers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams(), st.randoms(use_true_random=False))
 def test_answers_are_those_of_a_list_a_key(records: list[Record], chooser: random.Random) -> None:
     assert answers_in_batches(QUERIES, records, LATE_MS, chooser) == naive_answers(QUERIES, records)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(streams(), st.sampled_from(QUERIES), st.randoms(use_true_random=False))
 def test_a_query_alone_answers_as_among_others(
     records: list[Record], query: Query, chooser: random.Random
