@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.local_kubernetes.docker import Docker, answers
 from services.local_kubernetes.image import build
@@ -39,6 +39,17 @@ _READY = "ready"
 
 class ClusterError(Exception):
     """There is no cluster, or it cannot be had; the text says what to do."""
+
+
+class HeldNode(NamedTuple):
+    """A node that another process holds."""
+
+    containerd: str
+    """Where its containerd answers."""
+    registry: str
+    """Where this machine pushes images for it, as host:port."""
+    host: str
+    """This machine's address, as its pods see it."""
 
 
 def up(say: Say) -> Path:
@@ -85,15 +96,14 @@ def load_image(image: str, say: Say) -> None:
         DockerError: it cannot be built.
 
     """
-    runs = owner() is not None
-    if not runs and not by_kind():
+    held = held_node()
+    if held is None and not by_kind():
         raise ClusterError("no cluster runs; `make cluster` starts one")
     with Docker(say) as docker:
         build(docker, image, say)
         say("giving it to the cluster")
-        if runs:
-            socket = (_folder() / "containerd").read_text(encoding="utf-8")
-            ctr = command("ctr", f"--address={socket}", "--namespace=k8s.io")
+        if held is not None:
+            ctr = command("ctr", f"--address={held.containerd}", "--namespace=k8s.io")
             with docker.saved(image) as archive:
                 subprocess.run(
                     [*ctr, "images", "import", "-"], stdin=archive, check=True, capture_output=True
@@ -109,19 +119,38 @@ def hold() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    with ownership(), Node(_print) as ours:
+        publish(ours)
+        _print(_READY)
+        while not stop.wait(1.0):
+            if ended := ours.ended():
+                _print(f"{ended} has ended, and the node with it")
+                return
+
+
+@contextlib.contextmanager
+def ownership() -> Iterator[None]:
+    """Be the process that holds the node, until the block ends.
+
+    Raises:
+        OSError: another one is.
+
+    """
+    _folder().mkdir(parents=True, exist_ok=True)
     with (_folder() / "owner").open("a+", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        with Node(_print) as node:
-            shutil.copy(node.kubeconfig, kubeconfig())
-            (_folder() / "containerd").write_text(str(node.containerd_socket), encoding="utf-8")
-            _print(_READY)
-            while not stop.wait(1.0):
-                if ended := node.ended():
-                    _print(f"{ended} has ended, and the node with it")
-                    return
+        yield
+
+
+def publish(node: Node) -> None:
+    """Tell other processes how to reach a node that this one holds."""
+    shutil.copy(node.kubeconfig, kubeconfig())
+    held = HeldNode(str(node.containerd_socket), node.registry, node.network.host)
+    for name, value in held._asdict().items():
+        (_folder() / name).write_text(value, encoding="utf-8")
 
 
 def owner() -> int | None:
@@ -135,6 +164,13 @@ def owner() -> int | None:
     except FileNotFoundError:
         pass
     return None
+
+
+def held_node() -> HeldNode | None:
+    """Give the node that is held; None where there is none."""
+    if owner() is None:
+        return None
+    return HeldNode(*((_folder() / name).read_text(encoding="utf-8") for name in HeldNode._fields))
 
 
 def kubeconfig() -> Path:

@@ -258,9 +258,12 @@ class ControlPlane:
         return [str(program(name)), *arguments]
 
     def _spawn(self, name: str, arguments: Sequence[str]) -> None:
+        self._run(name, self._command(name, arguments))
+
+    def _run(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                self._command(name, arguments),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

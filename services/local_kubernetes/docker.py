@@ -66,6 +66,13 @@ class Docker:
         """Whether it is not the machine's own."""
         return bool(self._address)
 
+    def environment(self) -> dict[str, str]:
+        """Give the environment in which any program that asks Docker asks this one."""
+        if not self.is_ours:
+            return environment()
+        # The classic builder: Debian's Docker has no other.
+        return environment() | {"DOCKER_HOST": self._address[1], "DOCKER_BUILDKIT": "0"}
+
     def run(self, *arguments: str, stdin: IO[bytes] | None = None, seconds: float = 1800.0) -> str:
         """Run the docker program, and give what it printed.
 
@@ -78,7 +85,7 @@ class Docker:
                 [*self._docker(), *arguments],
                 stdin=stdin or subprocess.DEVNULL,
                 capture_output=True,
-                env=self._environment(),
+                env=self.environment(),
                 timeout=seconds,
                 check=False,
             )
@@ -106,7 +113,7 @@ class Docker:
     def saved(self, image: str) -> Iterator[IO[bytes]]:
         """Give an image as a stream, as `docker save` writes it."""
         command = [*self._docker(), "save", image]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self._environment()) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self.environment()) as process:
             assert process.stdout is not None  # noqa: S101 - a pipe was asked for
             yield process.stdout
             process.stdout.read()
@@ -115,10 +122,6 @@ class Docker:
 
     def _docker(self) -> list[str]:
         return [which("docker") or "docker", *self._address]
-
-    def _environment(self) -> dict[str, str]:
-        # The classic builder: Debian's Docker has no other.
-        return environment() | ({"DOCKER_BUILDKIT": "0"} if self.is_ours else {})
 
     def _start(self) -> None:
         data = cache_folder() / "docker"

@@ -16,7 +16,9 @@ PROJECT = Path(__file__).parents[2]
 
 
 def build(docker: Docker, image: str, say: Callable[[str], None], project: Path = PROJECT) -> None:
-    """Build the image of a project's folder.
+    """Build the image of a project's folder, whose Dockerfile has a stage `build` before the last.
+
+    A daemon of ours keeps the layers of the newest build of each name, for the next, and no older.
 
     Raises:
         DockerError: it cannot be built; the text has the end of what Docker said.
@@ -24,4 +26,11 @@ def build(docker: Docker, image: str, say: Callable[[str], None], project: Path 
     """
     debian.provide(docker, say)
     say(f"building {image}")
-    docker.run("build", "--quiet", "--network=host", "--tag", image, str(project))
+    command = ["build", "--quiet", "--network=host", str(project), "--tag"]
+    if docker.is_ours:
+        # Without a name the first stage would be pruned too, and built anew each time.
+        docker.run(*command, f"{image}-build", "--target=build")
+    docker.run(*command, image)
+    if docker.is_ours:
+        # Containers too: a build that was killed leaves one, which holds its layers.
+        docker.run("system", "prune", "--force")

@@ -16,6 +16,7 @@ NODE_PROGRAMS = {
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
+    "docker-registry": "docker-registry",
     f"{CNI_FOLDER}/ptp": "containernetworking-plugins",
     "iptables": "iptables",
     "ip": "iproute2",

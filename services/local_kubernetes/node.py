@@ -1,7 +1,8 @@
 """A whole cluster of one node, on this machine: pods run, Services and names work.
 
 It is made of Kubernetes' own programs and of Debian's containerd, runc and network plugins, in
-namespaces of its own (`namespaces.py`). Nothing is pulled from anywhere: images are imported.
+namespaces of its own (`namespaces.py`). Nothing is pulled from afar: images are imported, or
+pushed to the node's own registry.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from services.local_kubernetes.machine import NODE_PROGRAMS, environment, requir
 from services.local_kubernetes.namespaces import Namespaces
 from services.local_kubernetes.network import Network
 from services.local_kubernetes.programs import program
+from services.local_kubernetes.registry import serve
 from services.local_kubernetes.state import StateFolder
+from services.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +54,9 @@ class Node(ControlPlane):
             program(name)
         self.network = Network.free()
         self._state = StateFolder()
+        (port,) = free_ports(1)
+        self.registry = f"localhost:{port}"
+        """Where this machine pushes images, and what their names begin with in pods of the node."""
         super().__init__(self.network.node, self.network.services, self._state.path)
         self._namespaces = Namespaces(node_files.preparation(self.folder), network=True)
         self._write_configuration()
@@ -67,6 +73,7 @@ class Node(ControlPlane):
         self.network.connect(self._namespaces.pid, self._state.link)
         self._say("starting containerd and the API server")
         self._spawn("containerd", [f"--config={self.folder}/containerd.toml"])
+        self._serve_images()
         super().start()
         self._wait(self._containerd_answers, "containerd")
         self._say("starting kubelet")
@@ -84,6 +91,7 @@ class Node(ControlPlane):
         del kill  # one that is stopped has nothing to lose
         self._namespaces.stop()
         for process in self._processes.values():
+            process.kill()  # the registry, which alone is not in there
             process.wait()
         self._processes = {}
 
@@ -142,6 +150,11 @@ class Node(ControlPlane):
         path = name if name == "containerd" else str(program(name))
         return self.inside([path, *arguments])
 
+    def _serve_images(self) -> None:
+        command = serve(self.folder / "images", int(self.registry.split(":")[1]))
+        self._run("docker-registry", command)
+        self._run("docker-registry-inside", self.inside(command))
+
     def _environment(self) -> dict[str, str]:
         return environment()
 
@@ -191,8 +204,7 @@ class Node(ControlPlane):
             # Names outside the cluster are not resolved: nothing in it asks for any.
             "resolv.conf": "",
         }
-        for folder in ("cni", "registries"):
-            (self.folder / folder).mkdir()
+        (self.folder / "cni").mkdir()
         for name, text in files.items():
             (self.folder / name).write_text(text, encoding="utf-8")
         kubelet = self._user(f"system:node:{NAME}", "system:nodes")

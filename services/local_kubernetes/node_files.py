@@ -50,8 +50,6 @@ state = "/run/containerd"
   sandbox_image = "{pause}"
   # Root in a virtual machine or a container may lack CAP_SYS_RESOURCE, and no pod would start.
   restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{folder}/registries"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_FOLDER}"
     conf_dir = "{folder}/cni"
@@ -102,6 +100,9 @@ def kubelet(folder: Path, network: Network, control_group: str) -> str:
                 "imagefs.available": "1%",
             },
             "failCgroupV1": False,
+            # Images are given to the node and not pulled: on a disk that is nearly full, kubelet
+            # would delete those that no pod uses just then, the pause image among them.
+            "imageGCHighThresholdPercent": 100,
             "failSwapOn": False,
             "resolvConf": f"{folder}/resolv.conf",
             "shutdownGracePeriod": "0s",

@@ -1,7 +1,7 @@
-"""Kubernetes' own programs and Helm, built from Go modules once into a cache outside the tree.
+"""Kubernetes' own programs, Helm and skaffold, built from Go modules once into a cache.
 
-The modules and their versions are in go.mod beside the names of the programs;
-go.sum holds the hash of every source, so what is built is what was chosen.
+The cache is outside the tree. The modules and their versions are in go.mod beside the names of the
+programs; go.sum holds the hash of every source, so what is built is what was chosen.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Source(NamedTuple):
 
 
 _HELM = "helm.sh/helm/v3"
+_SKAFFOLD = "github.com/GoogleContainerTools/skaffold/v2"
 _KUBERNETES = "k8s.io/kubernetes"
 _KUBERNETES_PROGRAMS = {
     "api": ("kube-apiserver", "kubectl"),
@@ -78,6 +79,12 @@ _SOURCES = {
         name: Source("pods", "github.com/coredns/coredns", f"./{name}", group="pods")
         for name in ("coredns", "pause")
     },
+    "skaffold": Source(
+        "skaffold",
+        _SKAFFOLD,
+        f"{_SKAFFOLD}/cmd/skaffold",
+        f"{_SKAFFOLD}/pkg/skaffold/version.version",
+    ),
 }
 
 

@@ -49,6 +49,11 @@ def test_operator_starts(pods: Pods) -> None:
     assert '"started"' in pods.log_with("operator", "forbidden")
 
 
+def test_console_starts_with_its_page_and_waits_for_kafka(pods: Pods) -> None:
+    pods.run("console", args=["console"])
+    assert '"started"' in pods.log_with("console", "topic not read")
+
+
 def test_unknown_service_is_refused(pods: Pods) -> None:
     pods.run("misspelt", args=["detektor"])
     assert "services.detektor" in pods.log_with("misspelt", "No module")

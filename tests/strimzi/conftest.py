@@ -20,10 +20,12 @@ CHART = "charts/kafka-cluster"
 
 
 def install(api: ApiServer, size: str) -> str:
-    """Apply the chart in a size to a namespace of its own, which is given."""
+    """Apply the chart in a size, with every user, to a namespace of its own, which is given."""
     namespace = api.new_namespace()
     values = f"{CHART}/values-{size}.yaml"
-    done = template(CHART, values, release="kafka", namespace=namespace)
+    done = template(
+        CHART, values, release="kafka", namespace=namespace, users={"console": "console"}
+    )
     assert done.returncode == 0, done.stderr
     api.kubectl("-n", namespace, "apply", "-f", "-", stdin=done.stdout)
     return namespace

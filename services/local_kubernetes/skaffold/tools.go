@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names the program that is built, so that go.mod and go.sum pin all it needs.
+package tools
+
+import _ "github.com/GoogleContainerTools/skaffold/v2/cmd/skaffold"
