@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from services import settings as module
+from services.console.settings import ConsoleSettings
 from services.detector.settings import DetectorSettings
 from services.generator.settings import GeneratorSettings
 from services.settings import KafkaSettings, SettingError, load, variables
@@ -14,7 +15,7 @@ from services.settings import KafkaSettings, SettingError, load, variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SERVICES: list[type[KafkaSettings]] = [DetectorSettings, GeneratorSettings]
+SERVICES: list[type[KafkaSettings]] = [DetectorSettings, GeneratorSettings, ConsoleSettings]
 VALID = {
     "TRANSACTIONS_PER_SECOND": "5",
     "TRANSACTIONS_SEED": "5",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 
 from services.cli.check import check_rules
+from services.cli.round_trip import round_trip
 from services.cli.standing import get_rules
 from services.cli.tail import tail
 from services.detector.settings import DetectorSettings
@@ -19,6 +22,7 @@ from services.transactions import SchemaError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+_MOST_SECONDS = 3600
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
                 arguments.paths, arguments.schema, arguments.keyed_by, arguments.output
             )
         settings = load(DetectorSettings, os.environ)
+        if arguments.command == "round-trip":
+            return round_trip(settings, arguments.transaction, arguments.timeout)
         return tail(settings, arguments.stream, arguments)
     except (SettingError, SchemaError, FileNotFoundError) as error:
         missing = isinstance(error, FileNotFoundError)
@@ -41,7 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"fraud: {said}\n")
         return USAGE_ERROR
     except KafkaException as error:
-        sys.stderr.write(f"fraud: {error.args[0].str()}; KAFKA_BROKER_URL names the broker\n")
+        broker = os.environ.get("KAFKA_BROKER_URL") or DetectorSettings().kafka_broker_url
+        said = f"{error.args[0].str()} at {broker}; KAFKA_BROKER_URL names the broker"
+        sys.stderr.write(f"fraud: {said}\n")
         return USAGE_ERROR
     except BrokenPipeError:  # the reader, a `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,7 +98,41 @@ def _parser() -> argparse.ArgumentParser:
         "--exit-at-end", action="store_true", help="stop at the end of what is there now"
     )
     _add_output(follow)
+
+    once = commands.add_parser(
+        "round-trip", help="send a test transaction, and wait for its verdict; exit 1 without one"
+    )
+    once.add_argument(
+        "--transaction",
+        type=_fields,
+        default={},
+        metavar="JSON",
+        help="fields added to its own or instead of them, for a schema of one's own",
+    )
+    once.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="60 by default"
+    )
     return parser
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"is {text}; expected a JSON object with fields")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"is {text}; expected seconds, up to {_MOST_SECONDS}")
+    return value
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

@@ -5,26 +5,25 @@ from __future__ import annotations
 import base64
 import json
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
-    Consumer,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
 
-from services.cli.words import dead_letter_of, decision_of, record_words
+from services.records.reading import reader
+from services.records.words import dead_letter_of, decision_of, record_words
 from services.settings import SettingError
-from services.streams.clients import ATTEMPT_SECONDS, client_config, missing_topics
+from services.streams.clients import ATTEMPT_SECONDS, missing_topics
 
 if TYPE_CHECKING:
     import argparse
 
-    from confluent_kafka import Message
+    from confluent_kafka import Consumer, Message
 
     from services.detector.settings import DetectorSettings
 
@@ -47,7 +46,7 @@ def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -
     }[stream]
     if missing_topics(settings, [topic]):
         raise SettingError(f"no topic {topic} at {settings.kafka_broker_url}, or no right to it")
-    consumer = _consumer(settings)
+    consumer = reader(settings, "fraud-tail", {"enable.partition.eof": True})
     shown = 0
     try:
         open_partitions = _assign(consumer, topic, from_beginning=options.from_beginning)
@@ -68,19 +67,6 @@ def tail(settings: DetectorSettings, stream: str, options: argparse.Namespace) -
     finally:
         consumer.close()
     return 0
-
-
-def _consumer(settings: DetectorSettings) -> Consumer:
-    return Consumer(
-        {
-            **client_config(settings, "fraud-tail"),
-            # Partitions are assigned by hand and nothing is committed; a name is asked for.
-            "group.id": f"fraud-tail-{uuid.uuid4().hex}",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
 
 
 def _assign(consumer: Consumer, topic: str, *, from_beginning: bool) -> set[int]:

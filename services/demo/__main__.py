@@ -1,4 +1,4 @@
-"""`python -m services.demo`: broker, topics, generator, detector, a view, and a reckoning."""
+"""`python -m services.demo`: broker, topics, generator, detector, console, a view, a reckoning."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+from services.console.latest import Latest
 from services.demo.children import Child, ChildError
-from services.demo.observation import Frauds, observe
+from services.demo.observation import observe
 from services.demo.tally import tally
 from services.demo.view import View
 from services.local_kafka import Broker, BrokerError, DistributionError, create_topics
+from services.settings import KafkaSettings
 from services.windows import prepare
 
 INPUT = "queueing.transactions"
@@ -25,6 +27,7 @@ PARTITIONS = 4
 OUTPUT_CONFIG = {"max.message.bytes": str(2 * 1024 * 1024)}
 
 LOOK_EVERY_SECONDS = 0.25
+FRAUDS = 6
 CATCH_UP_SECONDS = 60.0
 
 
@@ -65,7 +68,10 @@ def _demo(options: argparse.Namespace, folder: Path) -> int:
                 "TRANSACTIONS_PER_SECOND": options.rate,
             }
             children.append(Child("generator", folder, {**environment, **made}))
+            asked = {"DETECTORS": f"127.0.0.1:{children[0].port}"}
+            children.append(Child("console", folder, {**environment, **asked}))
             _say(f"running after {time.monotonic() - started:.1f} s on {broker.bootstrap}")
+            _say(f"the same as a page for your browser: http://127.0.0.1:{children[2].port}/")
             _watch(options, broker, children)
             return _reckon(broker, *children)
         finally:
@@ -75,16 +81,18 @@ def _demo(options: argparse.Namespace, folder: Path) -> int:
 
 def _watch(options: argparse.Namespace, broker: Broker, children: list[Child]) -> None:
     """Show what happens until the time is over or Ctrl-C."""
-    detector = children[0]
-    status = f"http://127.0.0.1:{detector.port}"
-    view = View(f"fraud detection, Kafka at {broker.bootstrap}, detector at {status}")
-    frauds = Frauds(broker.bootstrap, FRAUD, range(PARTITIONS))
+    detector, _, console = children
+    page = f"http://127.0.0.1:{console.port}/"
+    view = View(f"fraud detection, Kafka at {broker.bootstrap}, in your browser: {page}")
+    settings = KafkaSettings(kafka_broker_url=broker.bootstrap)
+    frauds = Latest(settings, FRAUD, FRAUDS, lambda message: message)
+    frauds.start()
     until = time.monotonic() + (options.seconds or float("inf"))
     try:
         while time.monotonic() < until:
             for child in children:
                 child.check()
-            view.show(observe(detector.port), frauds.latest)
+            view.show(observe(detector.port), frauds.records)
             time.sleep(LOOK_EVERY_SECONDS)
     except KeyboardInterrupt:
         pass
@@ -93,7 +101,7 @@ def _watch(options: argparse.Namespace, broker: Broker, children: list[Child]) -
         frauds.stop()
 
 
-def _reckon(broker: Broker, detector: Child, generator: Child) -> int:
+def _reckon(broker: Broker, detector: Child, generator: Child, console: Child) -> int:
     """Stop the generator, let the detector finish, and count what came out for what went in."""
     _say("stopping: the generator first, then the detector when it has judged the rest ...")
     generator_code = generator.stop()
@@ -102,6 +110,7 @@ def _reckon(broker: Broker, detector: Child, generator: Child) -> int:
     while (seen := observe(detector.port)).judged < written and time.monotonic() < deadline:
         time.sleep(0.1)
     detector_code = detector.stop()
+    console.stop()
     before, after = (
         tally(broker.bootstrap, [INPUT]),
         tally(broker.bootstrap, [LEGIT, FRAUD, DEAD_LETTERS]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,8 +12,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.words import clock, decision_of, match_words, record_words, transaction_words
-from services.demo.observation import Snapshot, quantile
+from services.console.samples import Page, Sample, quantile
+from services.records.words import (
+    clock,
+    decision_of,
+    match_words,
+    record_words,
+    transaction_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,10 +32,10 @@ _NEWS = 4
 
 
 class Moment(NamedTuple):
-    """A snapshot and when it was taken, in seconds of a monotonic clock."""
+    """A sample and when it was taken, in seconds of a monotonic clock."""
 
     at: float
-    snapshot: Snapshot
+    sample: Sample
 
 
 class Rates(NamedTuple):
@@ -46,31 +52,31 @@ def rates(moments: Iterable[Moment]) -> Rates:
     """Compare the first and the last of some moments."""
     first, *_, last = moments
     seconds = max(last.at - first.at, 0.001)
-    a, b = first.snapshot, last.snapshot
+    a, b = first.sample, last.sample
     return Rates(
         legit=(b.legit - a.legit) / seconds,
         fraud=(b.fraud - a.fraud) / seconds,
         dead_letters=(b.dead_letters - a.dead_letters) / seconds,
-        p50=quantile(a.latency_buckets, b.latency_buckets, 0.5),
-        p99=quantile(a.latency_buckets, b.latency_buckets, 0.99),
+        p50=quantile(a.counts, b.counts, 0.5),
+        p99=quantile(a.counts, b.counts, 0.99),
     )
 
 
-def news(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def news(before: Page, now: Page) -> list[str]:
     """Say what changed between two `/ruleset` pages."""
     said = []
-    if before["hash"] != now["hash"]:
-        said.append(f"rules changed: ruleset {now['hash']} decides from here on")
-    states = {rule["name"]: rule for rule in before["rules"]}
-    for rule in now["rules"]:
-        old = states.pop(rule["name"], None)
-        if rule["message"] and (old is None or old["message"] != rule["message"]):
-            kept = "its last good version decides" if rule["state"] == "Stale" else "it is not live"
-            said.append(f"rule {rule['name']} refused, {kept}: {rule['message']}")
+    if before.hash != now.hash:
+        said.append(f"rules changed: ruleset {now.hash} decides from here on")
+    states = {rule.name: rule for rule in before.rules}
+    for rule in now.rules:
+        old = states.pop(rule.name, None)
+        if rule.message and (old is None or old.message != rule.message):
+            kept = "its last good version decides" if rule.state == "Stale" else "it is not live"
+            said.append(f"rule {rule.name} refused, {kept}: {rule.message}")
         elif old is None:
-            said.append(f"rule {rule['name']} is new")
-        elif old["message"] and not rule["message"]:
-            said.append(f"rule {rule['name']} is good again")
+            said.append(f"rule {rule.name} is new")
+        elif old.message and not rule.message:
+            said.append(f"rule {rule.name} is good again")
     return said + [f"rule {name} is gone" for name in states]
 
 
@@ -96,27 +102,27 @@ class View:
         if self._live:
             self._live.stop()
 
-    def show(self, snapshot: Snapshot, frauds: Iterable[Message]) -> None:
-        """Show a snapshot and the latest frauds."""
+    def show(self, sample: Sample, frauds: Iterable[Message]) -> None:
+        """Show a sample and the latest frauds."""
         now = time.monotonic()
         if self._moments:
-            self._tell(news(self._moments[-1].snapshot.ruleset, snapshot.ruleset))
-        self._moments.append(Moment(now, snapshot))
+            self._tell(news(self._moments[-1].sample.page, sample.page))
+        self._moments.append(Moment(now, sample))
         while now - self._moments[0].at > RATE_WINDOW_SECONDS and len(self._moments) > 2:
             self._moments.popleft()
         if len(self._moments) < 2:
             return
         if self._live:
             screen = Group(
-                _numbers(self._title, snapshot, rates(self._moments)),
-                _rules(snapshot),
+                _numbers(self._title, sample, rates(self._moments)),
+                _rules(sample),
                 _frauds(frauds),
                 _footer(self._news),
             )
             self._live.update(screen, refresh=True)
         elif now - self._plain_at >= PLAIN_EVERY_SECONDS:
             self._plain_at = now
-            self._lines(snapshot, rates(self._moments), list(frauds))
+            self._lines(sample, rates(self._moments), list(frauds))
 
     def _tell(self, said: list[str]) -> None:
         stamp = time.strftime("%H:%M:%S", time.gmtime())
@@ -125,11 +131,11 @@ class View:
             if self._live is None:
                 self._console.print(f"{stamp}  {line}", markup=False, soft_wrap=True)
 
-    def _lines(self, snapshot: Snapshot, now: Rates, frauds: list[Message]) -> None:
+    def _lines(self, sample: Sample, now: Rates, frauds: list[Message]) -> None:
         self._console.print(
-            f"{time.strftime('%H:%M:%S', time.gmtime())}  legit {snapshot.legit:,} "
-            f"({now.legit:,.0f}/s)  fraud {snapshot.fraud:,} ({now.fraud:,.0f}/s)  dead letters "
-            f"{snapshot.dead_letters:,}  lag {snapshot.lag:,}  latency p50 {_ms(now.p50)} "
+            f"{time.strftime('%H:%M:%S', time.gmtime())}  legit {sample.legit:,} "
+            f"({now.legit:,.0f}/s)  fraud {sample.fraud:,} ({now.fraud:,.0f}/s)  dead letters "
+            f"{sample.dead_letters:,}  lag {sample.lag:,}  latency p50 {_ms(now.p50)} "
             f"p99 {_ms(now.p99)}",
             soft_wrap=True,
         )
@@ -141,28 +147,28 @@ def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"≤ {seconds * 1000:,.0f} ms"
 
 
-def _numbers(title: str, snapshot: Snapshot, now: Rates) -> RenderableType:
+def _numbers(title: str, sample: Sample, now: Rates) -> RenderableType:
     table = Table.grid(padding=(0, 3))
     for name, total, rate, style in (
-        ("legit", snapshot.legit, now.legit, "green"),
-        ("fraud", snapshot.fraud, now.fraud, "bold red"),
-        ("dead letters", snapshot.dead_letters, now.dead_letters, "yellow"),
+        ("legit", sample.legit, now.legit, "green"),
+        ("fraud", sample.fraud, now.fraud, "bold red"),
+        ("dead letters", sample.dead_letters, now.dead_letters, "yellow"),
     ):
         table.add_row(Text(name, style), f"{rate:,.0f}/s", f"{total:,} in all")
     table.add_row("latency", f"p50 {_ms(now.p50)}", f"p99 {_ms(now.p99)}, append to commit")
-    table.add_row("lag", f"{snapshot.lag:,}", "records not judged yet")
+    table.add_row("lag", f"{sample.lag:,}", "records not judged yet")
     return Panel(table, title=title, title_align="left")
 
 
-def _rules(snapshot: Snapshot) -> RenderableType:
+def _rules(sample: Sample) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in ("rule", "mode", "state", "matches"):
         table.add_column(column, justify="right" if column == "matches" else "left")
-    for rule in snapshot.ruleset["rules"]:
-        style = "" if rule["state"] in {"Ready", "Disabled"} else "bold red"
-        matches = f"{snapshot.matches.get(rule['name'], 0):,}"
-        table.add_row(Text(rule["name"]), rule["mode"], Text(rule["state"], style), matches)
-    return Panel(table, title=f"ruleset {snapshot.ruleset['hash']}", title_align="left")
+    for rule in sample.page.rules:
+        style = "" if rule.state in {"Ready", "Disabled"} else "bold red"
+        matches = f"{sample.matches.get(rule.name, 0):,}"
+        table.add_row(Text(rule.name), rule.mode, Text(rule.state, style), matches)
+    return Panel(table, title=f"ruleset {sample.page.hash}", title_align="left")
 
 
 def _frauds(frauds: Iterable[Message]) -> RenderableType:

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException
 
 from services.detector.judge import Judge, Topics
 from services.detector.keying import Keying
+from services.detector.matches import RecentMatches
 from services.detector.partitions import Partitions
 from services.detector.reading import Reader
 from services.detector.ruleset_source import RulesetSource
@@ -64,6 +65,7 @@ class Detector:
             raise SettingError(f"KEYED_BY: {complaint}")
         store = RuleStore(compiler, settings.score_threshold, _count_error)
         self._keying = Keying(compiler.keyed_by)
+        self._matches = RecentMatches()
         self._rules = RulesetSource(_existing(settings.rules_path), store, self._more)
         _require_rules(self._rules, settings.rules_path)
         self._reader = Reader(
@@ -87,8 +89,10 @@ class Detector:
             live=self._live,
             ready=self._ready,
             pages={"/ruleset": self._rules.page},
+            registry=metrics.DETECTOR,
         )
         port = status.start()
+        self._matches.start()
         log.info("started", status_port=port, instance_id=settings.instance_id)
         try:
             prepare_windows()
@@ -103,6 +107,7 @@ class Detector:
                 self._rules.stop()
                 ownership.stop()
         finally:
+            self._matches.stop()
             status.stop()
         log.info("stopped")
         return 0
@@ -141,7 +146,11 @@ class Detector:
             {"partition": number, "until": datetime.fromtimestamp(ms / 1000, UTC).isoformat()}
             for number, ms in sorted(self._partitions.short.items())
         ]
-        return {"keying": self._keying.page(), "windows": {"short": short}}
+        return {
+            "keying": self._keying.page(),
+            "recent": self._matches.page(),
+            "windows": {"short": short},
+        }
 
     def _live(self) -> str | None:
         still = time.monotonic() - self._health.beat

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,6 +22,7 @@ from services.detector.reading import NEVER, name
 from services.streams.dead_letters import dead_letter_headers
 from services.streams.processing import place_of
 from services.telemetry import metrics
+from services.transactions import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 MEASURE_EVERY_SECONDS = 1.0
 DECISION_HEADER = "fraud.decision"
 
+# The currency and the amount, in whole units; None where a transaction leaves it out.
+Payment = tuple[str | None, float | None]
+
 
 class Topics(NamedTuple):
     """Where records go."""
@@ -51,12 +57,16 @@ class Routes(dict[int, "Route"]):
 
     def __init__(self, ruleset: Ruleset, topics: Topics) -> None:
         super().__init__()
+        self.frauds: dict[int, bool] = {}
+        """Which of the masks met so far are fraud."""
         self._ruleset = ruleset
         self._topics = {"legit": topics.legit, "fraud": topics.fraud}
 
     def __missing__(self, mask: int) -> Route:
         """Decide a mask. Without a match nothing is added to the record."""
-        route = self[mask] = self._route(self._ruleset.decide(mask))
+        decision = self._ruleset.decide(mask)
+        self.frauds[mask] = decision.verdict == "fraud"
+        route = self[mask] = self._route(decision)
         return route
 
     def telling(self, mask: int, values: list[Any]) -> Route:
@@ -78,12 +88,13 @@ def explanation(decision: Decision, ruleset_hash: str) -> Headers:
 
 
 class Outcome(NamedTuple):
-    """What was decided of one record; `mask` and `time_ms` are those of a transaction."""
+    """What was decided of one record; the rest but its refusal is that of a transaction."""
 
     route: Route
     ruleset: Ruleset
     mask: int
     time_ms: int
+    stopped: Payment | None
     refusal: Refusal | None
 
 
@@ -100,18 +111,24 @@ class Judged(NamedTuple):
     routes: list[Route]
     masks: list[int]
     times_ms: Times
+    stopped: list[Payment]
+    """By the frauds, in order."""
     refused: dict[int, Refusal]
     out_of_order: int
 
     def outcomes(self) -> Iterator[tuple[tuple[int, int], Outcome]]:
         """Give partition and offset of each record, and what was decided of it."""
-        masks, times = iter(self.masks), iter(self.times_ms.tolist())
+        frauds = {m for m in set(self.masks) if self.ruleset.decide(m).verdict == "fraud"}
+        decided = zip(self.masks, self.times_ms.tolist(), strict=True)
+        stopped = iter(self.stopped)
         places = [(partition, offset) for partition, offsets in self.runs for offset in offsets]
         for i, (at, route) in enumerate(zip(places, self.routes, strict=True)):
             if refusal := self.refused.get(i):
-                yield at, Outcome(route, self.ruleset, 0, NEVER, refusal)
+                yield at, Outcome(route, self.ruleset, 0, NEVER, None, refusal)
             else:
-                yield at, Outcome(route, self.ruleset, next(masks), next(times), None)
+                mask, time_ms = next(decided)
+                payment = next(stopped, None) if mask in frauds else None
+                yield at, Outcome(route, self.ruleset, mask, time_ms, payment, None)
 
 
 class Judge:
@@ -135,6 +152,8 @@ class Judge:
         self._partitions = partitions
         self._topics = topics
         self._keying = keying
+        money = reader.schema.money
+        self._payment = attrgetter(*money) if money else None
         self._ruleset = partitions.ruleset
         self._routes = Routes(self._ruleset, topics)
         self._judged: list[Judged] = []
@@ -147,6 +166,8 @@ class Judge:
         self._committed_times: dict[int, int] = {}
         self._times: dict[int, int] = {}
         self._measured_at = 0.0
+        for reason in Reason:  # from 0 on, so that the first of its kind is an increase
+            metrics.DEAD_LETTERS.labels(reason)
 
     def assigned(self, partitions: list[int]) -> None:
         """Take partitions on."""
@@ -168,7 +189,7 @@ class Judge:
 
     def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes."""
-        self._appended.append(np.array(batch.timestamps_ms, np.int64))
+        self._appended.append(np.fromiter(batch.timestamps_ms, np.int64, len(batch.timestamps_ms)))
         return self._judge(batch) if not self._again else self._judge_again(batch)
 
     def _judge(self, batch: Batch) -> list[Route]:
@@ -193,10 +214,24 @@ class Judge:
             ]
         self._judged.append(
             Judged(
-                runs, self._ruleset, routes, masks, read.times_ms, read.refused, read.out_of_order
+                runs,
+                self._ruleset,
+                routes,
+                masks,
+                read.times_ms,
+                self._stopped(read.transactions, masks),
+                read.refused,
+                read.out_of_order,
             )
         )
         return routes
+
+    def _stopped(self, transactions: list[Any], masks: list[int]) -> list[Payment]:
+        """Give what each of the frauds would have paid."""
+        if self._payment is None:
+            return []
+        frauds = map(self._routes.frauds.__getitem__, masks)
+        return list(map(self._payment, compress(transactions, frauds)))
 
     def _decide(self, batch: Batch, read: Read) -> tuple[list[int], list[Route]]:
         ruleset, transactions = self._ruleset, read.transactions
@@ -247,19 +282,24 @@ class Judge:
             metrics.observe_latencies(now_ms - appended)
         masks: dict[Ruleset, Counter[int]] = {}
         reasons: Counter[str] = Counter()
+        stopped: list[Payment] = []
         for judged in self._judged:
             masks.setdefault(judged.ruleset, Counter()).update(judged.masks)
             reasons.update(refusal.reason for refusal in judged.refused.values())
             metrics.OUT_OF_ORDER.inc(judged.out_of_order)
+            stopped += judged.stopped
         for outcome in self._repeated.values():
             if outcome.refusal is not None:
                 reasons[outcome.refusal.reason] += 1
             else:
                 masks.setdefault(outcome.ruleset, Counter())[outcome.mask] += 1
+            if outcome.stopped is not None:
+                stopped.append(outcome.stopped)
         for ruleset, counts in masks.items():
             _count_matches(ruleset, counts)
         for reason, n in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
+        metrics.count_stopped(stopped)
         self._committed_times.update(self._times)
         self._clear()
 

@@ -242,11 +242,13 @@ class Partitions:
         metrics.WINDOWS_REBUILDING.set(len(self._cold) + len(self._rebuilds))
         following = {number: partition.next for number, partition in self.ready.items()}
         following |= {number: rebuild.until for number, rebuild in self._cold.items()}
+        lags: dict[tuple[str, ...], float] = {}
         for number, offset in following.items():
             place = TopicPartition(self._topic, number)
             _, high = consumer.get_watermark_offsets(place, cached=True)
             if high >= 0:
-                metrics.CONSUMER_LAG.labels(self._topic, number).set(max(high - offset, 0))
+                lags[self._topic, str(number)] = max(high - offset, 0)
+        metrics.set_all(metrics.CONSUMER_LAG, lags)
 
 
 def read_note(text: str | None) -> int:

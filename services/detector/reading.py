@@ -72,7 +72,7 @@ class Reader:
     """
 
     def __init__(self, schema: Schema, *, max_future_ms: int, max_late_ms: int) -> None:
-        self._schema = schema
+        self.schema = schema
         self._decode: Callable[[Any], Any] = schema.decode
         self.max_future_ms = max_future_ms
         self.max_late_ms = max_late_ms
@@ -89,7 +89,7 @@ class Reader:
             transactions = list(map(self._decode, batch.values))
         except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
             return self._sift(batch, stream_times)
-        if settle_event_times(self._schema, transactions, batch.timestamps_ms, self.max_future_ms):
+        if settle_event_times(self.schema, transactions, batch.timestamps_ms, self.max_future_ms):
             return self._sift(batch, stream_times)
         return self._in_time(batch, transactions, None, {}, stream_times)
 
@@ -104,10 +104,8 @@ class Reader:
         try:
             transaction = self._decode(value)
         except Exception as error:  # noqa: BLE001 - whatever decoding raises is a refusal
-            return refuse(self._schema, value, error)
-        refused = settle_event_times(
-            self._schema, [transaction], [timestamp_ms], self.max_future_ms
-        )
+            return refuse(self.schema, value, error)
+        refused = settle_event_times(self.schema, [transaction], [timestamp_ms], self.max_future_ms)
         return refused[0][1] if refused else transaction
 
     def _in_time(
@@ -152,7 +150,7 @@ class Reader:
 
     def _times(self, batch: Batch, transactions: list[Any], places: list[int] | None) -> Times:
         n = len(transactions)
-        if self._schema.event_time is not None:
+        if self.schema.event_time is not None:
             return np.fromiter(map(_event_time, transactions), np.int64, n)
         times = np.fromiter(batch.timestamps_ms, np.int64, len(batch.timestamps_ms))
         return times if places is None else times[places]

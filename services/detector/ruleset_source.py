@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from services.detector.matches import so_far
 from services.rules import RuleStore, Update, read_manifests, rule_files, rule_hash
 from services.telemetry import metrics
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.1
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -102,7 +103,7 @@ class RulesetSource:
         rules = [
             {
                 **msgspec.to_builtins(state),
-                "state": "Warming" if state.name in self._warming else state.state,
+                "state": self._standing(state),
                 "matches": matches[state.name],
             }
             for state in self.states
@@ -119,6 +120,10 @@ class RulesetSource:
                 "rules": rules,
             }
         )
+
+    def _standing(self, state: RuleState) -> str:
+        """Say in which state a rule is in the stream."""
+        return "Warming" if state.name in self._warming else state.state
 
     def _look(self) -> Signature:
         """Size up the files; equal signatures are equal files."""
@@ -164,18 +169,19 @@ class RulesetSource:
             metrics.RULESET_INFO.remove(self._published)
         self._published = self._taken.hash
         metrics.RULESET_LOADED.set(self._taken_at)
-        states = Counter(
-            "Warming" if state.name in self._warming else state.state for state in self.states
-        )
-        for name in ("Ready", "Warming", "Disabled", "Stale", "Invalid"):
-            metrics.RULES.labels(name).set(states[name])
+        states = {state.name: self._standing(state) for state in self.states}
+        metrics.set_all(metrics.RULE_STATE, dict.fromkeys(states.items(), 1))
+        counts = Counter(states.values())
+        for name in metrics.LABEL_VALUES[metrics.RULES]:
+            metrics.RULES.labels(name).set(counts[name])
+        for compiled in self._taken.live:
+            # From 0 on, so that the first match is an increase.
+            metrics.RULE_MATCHES.labels(compiled.rule.name, compiled.rule.spec.mode)
 
 
 def _matches() -> Counter[str]:
     """How often each rule matched since the start, in all modes."""
     found: Counter[str] = Counter()
-    for metric in metrics.RULE_MATCHES.collect():
-        for sample in metric.samples:
-            if sample.name.endswith("_total"):
-                found[sample.labels["rule"]] += int(sample.value)
+    for (rule, _), n in so_far().items():
+        found[rule] += n
     return found

@@ -18,7 +18,7 @@ from services.generator.sending import Sender
 from services.generator.settings import GeneratorSettings
 from services.settings import SettingError, load
 from services.streams.clients import missing_topics, wait_for_broker
-from services.telemetry import StatusServer, configure_logs
+from services.telemetry import StatusServer, configure_logs, metrics
 
 log = structlog.get_logger()
 
@@ -66,7 +66,11 @@ class Generator:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         status = StatusServer(
-            self._settings.status_port, live=self._live, ready=lambda: self._unready, pages={}
+            self._settings.status_port,
+            live=self._live,
+            ready=lambda: self._unready,
+            pages={},
+            registry=metrics.GENERATOR,
         )
         log.info("started", status_port=status.start())
         try:

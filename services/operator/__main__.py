@@ -22,7 +22,7 @@ from services.operator.webhook_certificates import OwnCertificates
 from services.rules import Compiler
 from services.rules.keys import complaint_of_key
 from services.settings import SettingError, load
-from services.telemetry import StatusServer, configure_logs
+from services.telemetry import StatusServer, configure_logs, metrics
 from services.transactions import SchemaError, load_schema
 
 log = structlog.get_logger()
@@ -76,6 +76,7 @@ async def _run(settings: OperatorSettings) -> None:
         live=lambda: _live(reconciler),
         ready=lambda: None if reconciler.ready else "no round is finished yet",
         pages={},
+        registry=metrics.OPERATOR,
     )
     port = status.start()
     log.info("started", status_port=port, namespace=cluster.namespace)

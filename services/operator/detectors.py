@@ -53,11 +53,22 @@ class Keying(msgspec.Struct, frozen=True):
     mismatched: int = 0
 
 
+class Recent(msgspec.Struct, frozen=True):
+    """How often rules matched on a detector since a time of the last hour (epoch seconds).
+
+    By rule, and by the mode that the rule had.
+    """
+
+    since: float
+    matches: dict[str, dict[str, int]]
+
+
 class Page(msgspec.Struct, frozen=True, rename="camel"):
     """A detector's `/ruleset`: the hash of what is in force, and that of each rule in it.
 
     `pending` is the hash of what it has read and not yet in force, and
-    `warming` are the rules of that which wait for their windows.
+    `warming` are the rules of that which wait for their windows. A detector
+    of an older version does not tell of `recent` matches.
     """
 
     hash: str
@@ -66,6 +77,7 @@ class Page(msgspec.Struct, frozen=True, rename="camel"):
     warming: tuple[str, ...] = ()
     windows: Windows = Windows()
     keying: Keying = Keying()
+    recent: Recent | None = None
 
 
 class _LeastPage(msgspec.Struct, frozen=True, rename="camel"):

@@ -33,12 +33,15 @@ from services.operator.detectors import (
     read_page,
     report,
 )
+from services.operator.matches import add_up, matches_status
+from services.operator.rule_metrics import RuleMetrics
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from services.operator.conditions import Condition
+    from services.operator.matches import Counted
     from services.operator.rulebook import Rulebook, Standing
 
 log = structlog.get_logger()
@@ -133,6 +136,8 @@ class Reconciler:
         self._poked: dict[str, Poked] = {}
         self._restored = False
         self._moving_since = 0.0
+        self._rule_metrics = RuleMetrics()
+        self._poked_at = time.time()
         self.beat = time.monotonic()
         self.settled = False
         """Whether the last round found everything as it should be."""
@@ -144,6 +149,8 @@ class Reconciler:
 
     def poke(self) -> None:
         """Say that something may have changed."""
+        if not self._due.is_set():
+            self._poked_at = time.time()
         self._due.set()
 
     async def run(self) -> None:
@@ -171,8 +178,12 @@ class Reconciler:
         asked = list(zip(seen.detectors, answers, strict=True))
         found = [report(d, a, hashes, ruleset, self._keyed_by) for d, a in asked]
         doubtful = tuple(doubt for d, a in asked for doubt in doubts(d, a))
-        await self._poke_stale(seen, found, ruleset)
-        await self._write_statuses(seen, found, doubtful)
+        uids = {detector.uid for detector in seen.detectors}
+        self._poked = {uid: poked for uid, poked in self._poked.items() if uid in uids}
+        await self._poke(
+            [d for (d, _), told in zip(asked, found, strict=True) if told.state == "Stale"]
+        )
+        await self._write_statuses(seen, found, doubtful, add_up(answers))
         await self._write_reports(seen, found, ruleset)
         self.settled = all(r.state in {"Current", "OtherSettings"} for r in found)
         self._seen = seen
@@ -181,12 +192,17 @@ class Reconciler:
 
     async def _read(self) -> Seen:
         """Read all there is, and publish the rules that decide."""
-        rules, pods = await self._api.rules(), await self._api.pods(self._labels)
-        published = await self._api.config_map(self._rules_config_map)
-        reports = await self._api.config_map(self._detectors_config_map)
+        rules, pods, published, reports = await asyncio.gather(
+            self._api.rules(),
+            self._api.pods(self._labels),
+            self._api.config_map(self._rules_config_map),
+            self._api.config_map(self._detectors_config_map),
+        )
+        found = detectors(pods)
         if not self._restored:
             self._rulebook.restore((published or {}).get(RULES_KEY, ""))
             self._restored = True
+        self._rule_metrics.heard(rules, self._poked_at)
         # Compiling may take a while, and the webhook has to answer meanwhile.
         self._standings = await asyncio.to_thread(self._rulebook.update, rules)
         wanted = {RULES_KEY: self._rulebook.document()}
@@ -198,19 +214,11 @@ class Reconciler:
                 ruleset=self._rulebook.hash,
                 rules=len(self._rulebook.rule_hashes),
             )
-        return Seen(
-            rules, detectors(pods), (reports or {}).get(DETECTORS_KEY, ""), time.monotonic()
-        )
+            await self._poke(found)  # none has it yet: asking first would only take time
+        return Seen(rules, found, (reports or {}).get(DETECTORS_KEY, ""), time.monotonic())
 
-    async def _poke_stale(self, seen: Seen, found: list[Report], ruleset: str) -> None:
-        stale = [
-            detector
-            for detector, told in zip(seen.detectors, found, strict=True)
-            if told.state == "Stale"
-        ]
-        uids = {detector.uid for detector in seen.detectors}
-        self._poked = {uid: poked for uid, poked in self._poked.items() if uid in uids}
-        due = pokes(stale, ruleset, self._poked, time.monotonic())
+    async def _poke(self, stale: list[Detector]) -> None:
+        due = pokes(stale, self._rulebook.hash, self._poked, time.monotonic())
         names = {detector.uid: detector.pod for detector in stale}
         await _all(
             self._api.annotate_pod(names[uid], POKE_ANNOTATION, poke_value(poked))
@@ -219,20 +227,28 @@ class Reconciler:
         self._poked |= due
 
     async def _write_statuses(
-        self, seen: Seen, found: list[Report], doubtful: tuple[Doubt, ...]
+        self,
+        seen: Seen,
+        found: list[Report],
+        doubtful: tuple[Doubt, ...],
+        counted: Counted | None,
     ) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         missing = Counter(name for told in found for name in told.missing)
         warming = Counter(name for told in found for name in told.warming)
-        writes = []
+        writes, reaches = [], []
         for rule, standing in zip(seen.rules, self._standings, strict=True):
             name = standing.name
             applied = len(found) - missing[name] if standing.rule else 0
             before = rule.get("status") or {}
             reach = Reach(applied, len(found), warming[name], doubtful)
+            reaches.append(reach)
             status = desired_status(standing, reach, before, now)
+            if told := matches_status(name, counted, before.get("matches"), now):
+                status["matches"] = told
             if status != before:
                 writes.append(self._write_status(rule, status))
+        self._rule_metrics.told(zip(seen.rules, self._standings, reaches, strict=True))
         await _all(writes)
 
     async def _write_status(self, rule: dict[str, Any], status: dict[str, Any]) -> None:

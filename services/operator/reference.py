@@ -61,6 +61,7 @@ def _rows(path: str, node: dict[str, Any]) -> Iterator[str]:
     """Write the rows of an object's fields, and of what lies below them."""
     for name, field in node.get("properties", {}).items():
         yield _row(f"{path}.{name}", field, required=name in node.get("required", []))
+        yield from _rows(f"{path}.{name}", field)
         yield from _rows(f"{path}.{name}[]", field.get("items", {}))
 
 

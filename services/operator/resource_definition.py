@@ -57,8 +57,8 @@ _APPLIED = Meta(
 )
 
 
-def _edit(description: str) -> Meta:
-    """Say that an integer is a `metadata.generation`."""
+def _count(description: str) -> Meta:
+    """Say that an integer counts something: a `metadata.generation` counts edits."""
     return Meta(ge=0, description=description, extra_json_schema={"format": "int64"})
 
 
@@ -85,7 +85,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         str, Meta(max_length=32768, description="Why, for people: what to do, if anything.")
     ]
     observed_generation: (
-        Annotated[int, _edit("The edit of spec that this is about.")] | UnsetType
+        Annotated[int, _count("The edit of spec that this is about.")] | UnsetType
     ) = UNSET
     last_transition_time: Annotated[
         str,
@@ -93,16 +93,36 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     ]
 
 
+class Matches(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """How often the rule matched, on all detectors together; told anew once a minute at most."""
+
+    last_hour: Annotated[int, _count("Transactions that it matched from `since` to `observedAt`.")]
+    enforce: Annotated[int, _count("Those of them that it matched with the mode Enforce.")]
+    shadow: Annotated[int, _count("Those of them that it matched with the mode Shadow.")]
+    since: Annotated[
+        str,
+        Meta(
+            description="When the counting begins: an hour before `observedAt`, or when the last "
+            "detector was started.",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ]
+    observed_at: Annotated[
+        str, Meta(description="When it was counted.", extra_json_schema={"format": "date-time"})
+    ]
+
+
 class Status(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """What became of the rule: written by the operator, and by no one else."""
 
     observed_generation: (
-        Annotated[int, _edit("The edit of spec that all of this is about.")] | UnsetType
+        Annotated[int, _count("The edit of spec that all of this is about.")] | UnsetType
     ) = UNSET
     active_generation: (
-        Annotated[int, _edit("The edit of spec that decides; absent where none does.")] | UnsetType
+        Annotated[int, _count("The edit of spec that decides; absent where none does.")] | UnsetType
     ) = UNSET
     applied: Annotated[str, _APPLIED] | UnsetType = UNSET
+    matches: Matches | UnsetType = UNSET
     warnings: Annotated[
         tuple[
             Annotated[str, Meta(max_length=1024, description="One warning, with what to do.")], ...
@@ -208,7 +228,7 @@ _LEFT_OUT = ("title", "additionalProperties")
 _EMPTY: tuple[object, ...] = ("", (), [])
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *(FraudRule, Spec, Aggregate, Example, Given),
-    *(Status, Condition),
+    *(Status, Matches, Condition),
 )
 _READY = '.status.conditions[?(@.type=="Ready")]'
 
@@ -322,6 +342,7 @@ def _columns() -> list[dict[str, Any]]:
         ("Severity", "string", ".spec.severity"),
         ("Ready", "string", f"{_READY}.status"),
         ("Applied", "string", ".status.applied"),
+        ("Matches", "integer", ".status.matches.lastHour"),
         ("Age", "date", ".metadata.creationTimestamp"),
         ("Reason", "string", f"{_READY}.reason"),
         ("Action", "string", ".spec.action"),

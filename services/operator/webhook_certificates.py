@@ -17,6 +17,7 @@ import httpx2
 import structlog
 
 from services.certificates import Authority, expiry
+from services.telemetry import metrics
 
 if TYPE_CHECKING:
     from services.operator.cluster import Cluster
@@ -85,3 +86,5 @@ class OwnCertificates:
         new.touch(mode=0o600)
         new.write_bytes(pair.certificate + pair.key)
         new.replace(self.file)
+        ends = expiry(pair.certificate).timestamp()
+        metrics.CERTIFICATE_EXPIRY.labels("webhook").set(ends)

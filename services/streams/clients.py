@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+
+from services.telemetry import metrics
 
 if TYPE_CHECKING:
     import threading
@@ -77,6 +80,7 @@ class Certificates:
         fields = (field for option, field in _OPTIONS.items() if option.endswith(".location"))
         self._paths = [path for field in fields if (path := getattr(settings, field))]
         self._made_with = self._look()
+        _tell_of_expiry(settings)
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     def renewed(self) -> bool:
@@ -90,6 +94,21 @@ class Certificates:
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_signature(Path(path)) for path in self._paths]
+
+
+def _tell_of_expiry(settings: KafkaSettings) -> None:
+    """Set the metric of when certificates end; what cannot be read is librdkafka's to say."""
+    for name, path in (
+        ("kafka-client", settings.kafka_ssl_certificate_location),
+        ("kafka-ca", settings.kafka_ssl_ca_location),
+    ):
+        if path:
+            # It costs memory, which who has no certificates can do without.
+            from services.certificates import expiry  # noqa: PLC0415
+
+            with contextlib.suppress(OSError, ValueError):
+                ends = expiry(Path(path).read_bytes()).timestamp()
+                metrics.CERTIFICATE_EXPIRY.labels(name).set(ends)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

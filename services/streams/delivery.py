@@ -301,6 +301,7 @@ class Session:
 
     def _commit(self) -> None:
         """Make what was written and how far was read true together."""
+        begun = time.monotonic()
         positions = [
             TopicPartition(p.topic, p.partition, p.offset, self._processor.note(p.partition))
             for p in self._positions
@@ -315,6 +316,7 @@ class Session:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "flush"))  # noqa: SLF001 - librdkafka's public name
             self._consumer.commit(offsets=positions, asynchronous=False)
         self.pending = 0
+        metrics.COMMIT_DURATION.observe(time.monotonic() - begun)
         metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
         self._processor.committed()
 
@@ -344,9 +346,11 @@ class Session:
         self._health.assigned = True
         self._assigned = self._assigned + partitions
         self._unread |= {p.partition for p in partitions}
+        metrics.REBALANCES.labels("assigned").inc()
         log.info("partitions assigned", partitions=[p.partition for p in partitions])
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        metrics.REBALANCES.labels("revoked").inc()
         log.info("partitions revoked", partitions=[p.partition for p in partitions])
         if self.pending and not self._closing:
             try:
@@ -356,6 +360,7 @@ class Session:
         self._forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        metrics.REBALANCES.labels("lost").inc()
         log.warning("partitions lost", partitions=[p.partition for p in partitions])
         self._forget(partitions)
         self._failed = KafkaException(KafkaError(KafkaError._FAIL, "partitions were lost"))  # noqa: SLF001 - librdkafka's public name

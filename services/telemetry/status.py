@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,10 +17,22 @@ from services.settings import SettingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from prometheus_client import CollectorRegistry
+
 log = structlog.get_logger()
 
 _OK, _NOT_FOUND, _FAILED, _UNAVAILABLE = 200, 404, 500, 503
 _TEXT = "text/plain; charset=utf-8"
+# What a stranger wrote may be on a page: a browser is to run nothing but what we serve, guess no
+# type, and show it in no frame. What is told is of this moment.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 # A client that connects and says nothing holds a thread for so long.
 _SILENT_CLIENT_SECONDS = 10
 # How long a stop waits at most; the server looks up this often.
@@ -34,6 +47,8 @@ class StatusServer:
         live: None while the process is worth keeping, else why not.
         ready: None while it does its work, else why not.
         pages: other paths, each to a function that gives its JSON.
+        files: further paths, each to a content type and what is there.
+        registry: whose metrics are told; those of the process alone by default.
 
     """
 
@@ -44,10 +59,14 @@ class StatusServer:
         live: Callable[[], str | None],
         ready: Callable[[], str | None],
         pages: Mapping[str, Callable[[], bytes]],
+        files: Mapping[str, tuple[str, bytes]] = MappingProxyType({}),
+        registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._port = port
         self._probes = {"/livez": live, "/readyz": ready}
         self._pages = pages
+        self._files = files
+        self._registry = registry
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> int:
@@ -86,10 +105,12 @@ class StatusServer:
             return code, _TEXT, f"{reason or 'ok'}\n".encode()
         if path == "/metrics":
             encode, content_type = choose_encoder(accept)
-            return _OK, content_type, encode(REGISTRY)
+            return _OK, content_type, encode(self._registry)
         if page := self._pages.get(path):
             return _OK, "application/json", page()
-        known = ", ".join([*self._probes, "/metrics", *self._pages])
+        if file := self._files.get(path):
+            return _OK, *file
+        known = ", ".join([*self._probes, "/metrics", *self._pages, *self._files])
         return _NOT_FOUND, _TEXT, f"not here; there are {known}\n".encode()
 
 
@@ -107,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

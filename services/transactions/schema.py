@@ -75,6 +75,8 @@ class Schema:
         self.decode_raw: Callable[[bytes], Any] = msgspec.json.Decoder(raw).decode
         self.event_time: Field | None = next((f for f in fields if f.name == "timestamp"), None)
         self.earliest_ms = earliest_ms(self.event_time) if self.event_time else 0
+        self.money = next(((f.currency, f.name) for f in fields if f.currency), None)
+        """The fields of what a transaction moves, its currency and its amount: the first money."""
 
     def fingerprint(self) -> bytes:
         """Equal for schemas that take the same transactions; descriptions do not count."""

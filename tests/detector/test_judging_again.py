@@ -13,6 +13,7 @@ from services.detector.partitions import Partition, Partitions, read_note, write
 from services.detector.reading import NEVER, Reader
 from services.rules import Compiler, Ruleset
 from services.rules.partition_windows import PartitionWindows
+from services.telemetry import metrics
 from services.transactions import load_schema
 from tests.detector.records import AT_MS, batch, record
 from tests.rules.support import rule
@@ -101,6 +102,23 @@ def test_of_a_partition_that_was_lost_nothing_is_kept() -> None:
     judging.revoked([1])
     judging.aborted()
     assert {at[0] for at in judging._again} == {0}
+
+
+def test_the_money_of_frauds_is_counted_once_and_with_the_commit() -> None:
+    def stopped() -> float:
+        return float(metrics.STOPPED.labels("USD")._value.get())
+
+    judging, before = judge(), stopped()
+    made = [record(n, amount=10.0**n, timestamp=AT_MS) for n in range(1, 6)]
+    went(judging, batch(*made))
+    judging.aborted()
+    assert stopped() == before
+    went(judging, batch(*made[:3]))
+    judging.committed()
+    assert stopped() - before == 1000.0
+    went(judging, batch(*made[3:]))
+    judging.committed()
+    assert stopped() - before == 111_000.0
 
 
 def test_dead_letters_come_again_as_such() -> None:

@@ -37,7 +37,7 @@ def test_ctrl_c_ends_every_process_of_the_demo_with_a_summary(tmp_path: Path) ->
     with _demo(output) as demo:
         until(lambda: "legit" in output.read_text(encoding="utf-8"), "it runs")
         children = _descendants(demo.pid)
-        assert len(children) == 3  # broker, generator, detector
+        assert len(children) == 4  # broker, generator, detector, console
         demo.send_signal(signal.SIGINT)
         assert demo.wait(60) == 0
     assert "Every transaction got exactly one verdict." in output.read_text(encoding="utf-8")

@@ -231,14 +231,18 @@ def test_probes_and_metrics_tell_how_it_is(broker: Broker, topics: Topics, tmp_p
         until(lambda: detector.get("/readyz")[0] == 200, "ready")
         assert detector.get("/livez")[0] == 200
         assert detector.get("/nothing")[0] == 404
-        until(lambda: "fraud_dead_letters_total{" in detector.get("/metrics")[1], "counted")
+        counted = 'fraud_dead_letters_total{reason="malformed_json"} 1.0'
+        until(lambda: counted in detector.get("/metrics")[1], "counted")
         text = detector.get("/metrics")[1]
     assert 'fraud_transactions_total{verdict="fraud"} 1.0' in text
     assert 'fraud_transactions_total{verdict="legit"} 1.0' in text
-    assert 'fraud_dead_letters_total{reason="malformed_json"} 1.0' in text
     assert 'fraud_rule_matches_total{mode="Enforce",rule="high-amount"} 1.0' in text
     assert "fraud_decision_latency_seconds_count 3.0" in text
-    assert 'fraud_kafka_transactions_total{outcome="committed"}' in text
+    assert 'fraud_kafka_transactions_total{outcome="committed"} 0.0' not in text
+    assert "fraud_kafka_commit_duration_seconds_count 0.0" not in text
+    assert 'fraud_rebalances_total{change="assigned"} 1.0' in text
+    assert 'fraud_stopped_amount_total{currency="USD"} 950.0' in text
+    assert 'fraud_rule_state{rule="high-amount",state="Ready"} 1.0' in text
 
 
 def test_tail_shows_frauds_and_dead_letters_in_words(

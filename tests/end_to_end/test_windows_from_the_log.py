@@ -120,7 +120,9 @@ def test_records_with_other_keys_than_declared_are_said(
         )
         assert keying["mismatched"] == keying["sampled"] > 0
         assert any("not keyed as declared" in line for line in detector.text().split("\n"))
-        assert 'fraud_keys_sampled_total{outcome="mismatch"}' in detector.get("/metrics")[1]
+        text = detector.get("/metrics")[1]
+    assert 'fraud_keys_sampled_total{outcome="mismatch"} ' in text
+    assert 'fraud_keys_sampled_total{outcome="mismatch"} 0.0' not in text
 
 
 @pytest.mark.parametrize("keyed_by", ["none", "target"])

@@ -72,6 +72,10 @@ class Pods:
         self.client.patch(Pod.Status, name, {"status": status}, patch_type=PatchType.MERGE)
         self._due[name] = time.monotonic() + SYNC_SECONDS
 
+    def freeze(self, name: str) -> None:
+        """Refresh a pod's mount no more, whatever changes; `run` ends that."""
+        self._due.pop(name, None)
+
     def delete(self, name: str) -> None:
         """Take a pod away."""
         self._due.pop(name, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
 import time
 from collections import Counter
@@ -13,6 +15,7 @@ from lightkube import Client, KubeConfig
 from lightkube.types import PatchType
 
 from services.operator.cluster import FraudRule
+from services.telemetry import StatusServer
 from tests.kubernetes_fixtures import ApiServer
 from tests.operator.silence import Proxy
 from tests.operator.system import Operated, rule
@@ -122,6 +125,30 @@ def test_when_all_is_as_it_should_be_nothing_is_written(
         system.kubectl("annotate", "fraudrule", "high-amount", "note=again", "--overwrite")
         time.sleep(2)  # long enough for the rounds that these cause; there is nothing to wait for
         assert writes(system) == settled
+
+
+def test_matches_that_rise_all_the_time_are_not_written_all_the_time(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    """The detector has an older ruleset, so the operator asks it ten times a second."""
+    asked = itertools.count(1)
+
+    def page() -> bytes:
+        matches = {"high-amount": {"Enforce": 1000 * next(asked)}}
+        told = {"hash": "old", "inForce": {}, "recent": {"since": 0.0, "matches": matches}}
+        return json.dumps(told).encode()
+
+    endpoint = StatusServer(0, live=lambda: None, ready=lambda: None, pages={"/ruleset": page})
+    with Operated(api_server, tmp_path) as system:
+        system.pods.create("detector-a", endpoint.start())
+        system.pods.run("detector-a")
+        system.apply(rule())
+        matches = until(lambda: system.get("high-amount").get("status", {}).get("matches"), "told")
+        told, before = writes(system), next(asked)
+        until(lambda: next(asked) > before + 30, "it was asked many times")
+        assert writes(system)["fraudrules/status"] == told["fraudrules/status"]
+        assert system.get("high-amount")["status"]["matches"] == matches
+    endpoint.stop()
 
 
 def test_a_ruleset_that_grows_too_large_keeps_what_it_has_and_takes_the_rest_when_there_is_room(

@@ -138,3 +138,47 @@ def test_a_detector_with_another_threshold_is_told_of(
         "its settings differ",
     )
     operated.until_condition("high-amount", "Applied", "True")
+
+
+def test_matches_of_the_last_hour_are_those_of_all_detectors_also_for_an_operator_that_is_new(
+    operated: Operated, broker: Broker, topics: Topics
+) -> None:
+    operated.apply(rule(), rule("much", limit=500.0, mode="Shadow"))
+    for name in ("high-amount", "much"):
+        operated.until_condition(name, "Applied", "True")
+    payments = [
+        (
+            f"a{n}".encode(),
+            f'{{"source":"a{n}","target":"b","amount":{a},"currency":"USD"}}'.encode(),
+        )
+        for n in range(60)
+        for a in ("950.0", "600.0")
+    ]
+    produce(broker, topics.transactions, payments)
+    wait_for(broker, [topics.legit, topics.fraud], 120)
+    assert all(page["recent"]["matches"] for page in pages(operated)), "each judged some"
+    operated.operator.kill()
+    for name in ("high-amount", "much"):
+        forget = '[{"op": "remove", "path": "/status/matches"}]'
+        patch = ("patch", "fraudrule", name, "--subresource=status", "--type=json", "-p", forget)
+        operated.kubectl(*patch)
+    operated.operator.start()
+    assert until_told(operated, "high-amount", 60) == {"enforce": 60, "shadow": 0}
+    assert until_told(operated, "much", 120) == {"enforce": 0, "shadow": 120}
+    head, *rows = operated.kubectl("get", "fraudrules").splitlines()
+    column = head.split().index("MATCHES")
+    assert [row.split()[column] for row in rows] == ["60", "120"]
+
+
+def until_told(system: Operated, name: str, last_hour: int) -> dict[str, int]:
+    """Wait until a rule's status tells of so many matches, and give those of each mode."""
+    found = until(
+        lambda: told if (told := matches(system, name)).get("lastHour") == last_hour else {},
+        f"{last_hour} matches of {name}",
+    )
+    assert found["since"] <= found["observedAt"]
+    return {mode: found[mode] for mode in ("enforce", "shadow")}
+
+
+def matches(system: Operated, name: str) -> dict[str, Any]:
+    return dict(system.get(name).get("status", {}).get("matches", {}))

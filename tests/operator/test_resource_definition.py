@@ -182,7 +182,7 @@ def test_the_columns_are_what_people_look_for() -> None:
     columns = definition()["spec"]["versions"][0]["additionalPrinterColumns"]
     plain = [column["name"] for column in columns if not column.get("priority")]
     wide = [column["name"] for column in columns if column.get("priority")]
-    assert plain == ["Mode", "Severity", "Ready", "Applied", "Age"]
+    assert plain == ["Mode", "Severity", "Ready", "Applied", "Matches", "Age"]
     assert wide == ["Reason", "Action", "Score"]
 
 

@@ -120,10 +120,10 @@ def test_defaults_appear(rules: Rules) -> None:
 def test_the_columns_are_shown(rules: Rules) -> None:
     rules("apply", "-f", "-", stdin=rule(mode="Shadow", severity="High", score=40))
     head, row = rules("get", "fraudrules").splitlines()
-    assert head.split() == ["NAME", "MODE", "SEVERITY", "READY", "APPLIED", "AGE"]
+    assert head.split() == ["NAME", "MODE", "SEVERITY", "READY", "APPLIED", "MATCHES", "AGE"]
     assert row.split()[:3] == ["some-rule", "Shadow", "High"]
     head, row = rules("get", "fraudrules", "-o", "wide").splitlines()
-    assert head.split()[6:] == ["REASON", "ACTION", "SCORE"]
+    assert head.split()[7:] == ["REASON", "ACTION", "SCORE"]
     assert row.split()[-2:] == ["Flag", "40"]
 
 

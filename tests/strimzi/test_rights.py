@@ -29,11 +29,17 @@ LEGIT, FRAUD, DEAD = (
 )
 TOPICS = [TRANSACTIONS, LEGIT, FRAUD, DEAD]
 OUTPUTS = {LEGIT, FRAUD, DEAD}
-USERS = ["generator", "detector", "tail"]
+USERS = ["generator", "detector", "tail", "tester", "console"]
 NO_TOPIC, NO_GROUP = "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"
 NO_ID, NO_CLUSTER = "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"
 # A topic that the user knows of, as one joins a group for a topic.
-KNOWN = {"generator": TRANSACTIONS, "detector": TRANSACTIONS, "tail": LEGIT}
+KNOWN = {
+    "generator": TRANSACTIONS,
+    "detector": TRANSACTIONS,
+    "tail": LEGIT,
+    "tester": LEGIT,
+    "console": FRAUD,
+}
 HOUR = timedelta(hours=1)
 
 
@@ -47,24 +53,28 @@ class Right(NamedTuple):
 
 
 RIGHTS = [
-    Right(attempts.write, TRANSACTIONS, {"generator"}, NO_TOPIC),
+    Right(attempts.write, TRANSACTIONS, {"generator", "tester"}, NO_TOPIC),
     *(Right(attempts.write, topic, {"detector"}, NO_TOPIC) for topic in sorted(OUTPUTS)),
     Right(attempts.write, "other", set(), NO_TOPIC),
     Right(attempts.read, TRANSACTIONS, {"detector"}, NO_TOPIC),
-    *(Right(attempts.read, topic, {"tail"}, NO_TOPIC) for topic in sorted(OUTPUTS)),
+    *(Right(attempts.read, topic, {"tail", "tester"}, NO_TOPIC) for topic in (LEGIT, DEAD)),
+    Right(attempts.read, FRAUD, {"tail", "tester", "console"}, NO_TOPIC),
     Right(attempts.join, "fraud-detector", {"detector"}, NO_GROUP),
     Right(attempts.join, "fraud-detector-2", set(), NO_GROUP),
     Right(attempts.join, "fraud-tail-1", {"tail"}, NO_GROUP),
+    # Named by the client of `helm test`, which does without.
+    Right(attempts.join, "fraud-round-trip-1", set(), NO_GROUP),
     Right(attempts.join, "other", set(), NO_GROUP),
     Right(attempts.transact, "fraud-detector-0", {"detector"}, NO_ID),
     Right(attempts.transact, "fraud-detector", set(), NO_ID),
     Right(attempts.transact, "other", set(), NO_ID),
     # Asked for with the right to see a topic, which comes with any other.
-    Right(attempts.find_times, TRANSACTIONS, {"generator", "detector"}, NO_TOPIC),
+    Right(attempts.find_times, TRANSACTIONS, {"generator", "detector", "tester"}, NO_TOPIC),
     *(
-        Right(attempts.find_times, topic, {"detector", "tail"}, NO_TOPIC)
-        for topic in sorted(OUTPUTS)
+        Right(attempts.find_times, topic, {"detector", "tail", "tester"}, NO_TOPIC)
+        for topic in (LEGIT, DEAD)
     ),
+    Right(attempts.find_times, FRAUD, {"detector", "tail", "tester", "console"}, NO_TOPIC),
     Right(attempts.create_topic, "other", set(), NO_TOPIC),
     *(
         Right(attempt, topic, set(), NO_TOPIC)
@@ -101,7 +111,10 @@ def test_a_user_may_do_what_is_its_own_and_nothing_else(
     assert found == (OK if user in right.who else right.otherwise)
 
 
-@pytest.mark.parametrize(("user", "topic"), [("generator", TRANSACTIONS), ("detector", LEGIT)])
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [("generator", TRANSACTIONS), ("detector", LEGIT), ("tester", TRANSACTIONS)],
+)
 def test_who_writes_may_do_so_idempotently(
     configs: dict[str, Config], user: str, topic: str
 ) -> None:
@@ -114,6 +127,8 @@ def test_who_writes_may_do_so_idempotently(
         ("generator", {TRANSACTIONS}, None),
         ("detector", {TRANSACTIONS, *OUTPUTS}, "fraud-detector"),
         ("tail", OUTPUTS, "fraud-tail-1"),
+        ("tester", {TRANSACTIONS, *OUTPUTS}, None),
+        ("console", {FRAUD}, None),
     ],
 )
 def test_a_user_is_told_of_nothing_else(

@@ -105,6 +105,33 @@ def test_verdicts_are_shown_to_readers(
     assert shown["decision"]["verdict"] == "fraud"
 
 
+def test_a_test_transaction_goes_through_with_the_rights_of_its_user(
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in cluster.environment("tester", tmp_path / "tester").items():
+        monkeypatch.setenv(name, value)
+    with detector(cluster, tmp_path, "one") as one:
+        until(lambda: one.lines("partitions ready"), "the detector has its partitions")
+        assert fraud(["round-trip"]) == 0
+    said = capfd.readouterr()
+    assert "verdict: legit after" in said.out
+    assert said.err == ""  # it has no group, and does not complain of it
+
+
+def test_frauds_are_shown_to_the_console(cluster: Cluster, tmp_path: Path) -> None:
+    value = b'{"source": "seen", "target": "b", "amount": 950.0, "currency": "USD"}'
+    environment = cluster.environment("console", tmp_path / "console")
+    more = {"DETECTORS": "127.0.0.1:1", "LOG_LEVEL": "debug"}
+    with Service("console", environment | more, tmp_path / "console.log") as console:
+        produce(cluster.stand_in.broker, OUTPUTS[1], [(b"a", value)])
+        until(lambda: '"seen"' in console.get("/state")[1], "the fraud is shown")
+        assert console.stop() == 0
+    assert complaints(console) == []
+
+
 def test_a_renewed_certificate_serves_once_its_client_begins_again(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]
 
-USERS = ["generator", "detector", "tail"]
+USERS = ["generator", "detector", "tail", "tester", "console"]
 GUEST = """\
 apiVersion: kafka.strimzi.io/v1
 kind: KafkaUser
@@ -58,7 +58,7 @@ def is_ready(known: dict[str, Any]) -> bool:
 
 def test_what_was_applied_is_ready(cluster: Cluster) -> None:
     found = cluster.get("kafka,kafkatopic,kafkauser")["items"]
-    assert len(found) == 8
+    assert len(found) == 9
     assert all(is_ready(each) for each in found)
     (pool,) = cluster.get("kafkanodepools")["items"]
     assert pool["status"]["nodeIds"] == [0]

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from services.settings import SettingError
-from services.telemetry import StatusServer
+from services.telemetry import StatusServer, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +26,11 @@ def served(
     live: Callable[[], str | None] = well,
     ready: Callable[[], str | None] = well,
     pages: dict[str, Callable[[], bytes]] | None = None,
+    files: dict[str, tuple[str, bytes]] | None = None,
 ) -> Iterator[int]:
-    server = StatusServer(0, live=live, ready=ready, pages=pages or {})
+    server = StatusServer(
+        0, live=live, ready=ready, pages=pages or {}, files=files or {}, registry=metrics.DETECTOR
+    )
     port = server.start()
     try:
         yield port
@@ -84,6 +87,27 @@ def test_a_page_of_the_service_is_json() -> None:
         status, content_type, body = get(port, "/ruleset?pretty")
     assert (status, content_type) == (200, "application/json")
     assert json.loads(body) == {"hash": "0a"}
+
+
+def test_a_file_of_the_service_has_its_own_type() -> None:
+    with served(files={"/": ("text/html; charset=utf-8", b"<!doctype html>")}) as port:
+        assert get(port, "/") == (200, "text/html; charset=utf-8", b"<!doctype html>")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/page", "/file", "/none"])
+def test_a_browser_is_to_run_and_frame_nothing_of_a_strangers(path: str) -> None:
+    with served(pages={"/page": lambda: b"{}"}, files={"/file": ("text/html", b"")}) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        headers = connection.getresponse().headers
+        connection.close()
+    policy = headers["Content-Security-Policy"]
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= {
+        *policy.split("; ")
+    }
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
 
 
 def test_an_unknown_path_names_those_there_are() -> None:

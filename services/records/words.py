@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.transactions import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from confluent_kafka import Message
 
 _DECISION = "fraud.decision"
@@ -40,28 +42,51 @@ def clock(message: Message) -> str:
     return datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC).strftime("%H:%M:%S")
 
 
-def transaction_words(message: Message) -> str:
-    """The payment on one line: amount, currency, from whom, to whom."""
+class Payment(NamedTuple):
+    """What a transaction is to its reader; texts are as long as who wrote them liked."""
+
+    money: str
+    source: str
+    target: str
+
+
+def payment_of(message: Message) -> Payment | None:
+    """The payment, or None where the value is none of the kind."""
     try:
         value = json.loads(message.value() or b"")
         amount, currency = value["amount"], value["currency"]
         source, target = value["source"], value["target"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return printable((message.value() or b"").decode(errors="replace"))
+        return None
     money = f"{amount:,.2f}" if isinstance(amount, int | float) else str(amount)
-    return printable(f"{money} {currency}  {source} → {target}")
+    return Payment(f"{money} {currency}", str(source), str(target))
+
+
+def transaction_words(message: Message) -> str:
+    """The payment on one line: amount, currency, from whom, to whom."""
+    payment = payment_of(message)
+    if payment is None:
+        return printable((message.value() or b"").decode(errors="replace"))
+    return printable(f"{payment.money}  {payment.source} → {payment.target}")
 
 
 def match_words(match: dict[str, Any]) -> str:
     """One match on one line: the code, the rule, what it did, and what it is for."""
-    effect = f"+{match['score']}" if match["action"] == "Flag" else "allows"
-    if match["mode"] != "Enforce":
-        effect += ", in shadow: decides nothing"
-    reason = f"{match['reasonCode']} (rule {match['rule']}, {effect})"
-    if aggregates := match.get("aggregates"):
-        told = ", ".join(f"{name} {_number(value)}" for name, value in aggregates.items())
-        reason += f" [{told}]"
+    reason = f"{match['reasonCode']} (rule {match['rule']}, {effect_words(match)})"
+    if told := aggregate_words(match.get("aggregates", {})):
+        reason += f" [{', '.join(told)}]"
     return printable(f"{reason}: {match['description']}" if match["description"] else reason)
+
+
+def effect_words(match: dict[str, Any]) -> str:
+    """What a match did to the verdict."""
+    effect = f"+{match['score']}" if match["action"] == "Flag" else "allows"
+    return effect if match["mode"] == "Enforce" else f"{effect}, in shadow: decides nothing"
+
+
+def aggregate_words(aggregates: Mapping[str, float | None]) -> list[str]:
+    """What each aggregate of a match came to."""
+    return [f"{name} {_number(value)}" for name, value in aggregates.items()]
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,199 @@
+"""`fraud round-trip`: one transaction goes through the stream and comes back with its verdict.
+
+What `helm test` runs. To the stream it is a transaction like any other: it is judged, counted once
+in the metrics, and passed on to whoever reads verdicts. So it says in its fields what it is, it is
+small, and its accounts are new each time: no window adds it up with another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from services.records.reading import reader
+from services.records.words import dead_letter_of, record_words
+from services.rules.keys import NO_KEY
+from services.settings import SettingError
+from services.streams.clients import ATTEMPT_SECONDS, client_config, missing_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import Consumer, Message
+
+    from services.detector.settings import DetectorSettings
+
+NO_VERDICT = 1
+_CLIENT = "fraud-round-trip"
+_BATCH = 1000
+# While a partition changes its leader.
+_PASSING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_POLL_SECONDS = 0.2
+
+
+class _Found(NamedTuple):
+    """Our own record among those that came (None where it did not come), and how many others."""
+
+    message: Message | None
+    others: int
+
+
+def round_trip(settings: DetectorSettings, given: dict[str, Any], timeout_seconds: float) -> int:
+    """Write a test transaction, wait for its verdict, and say both.
+
+    Args:
+        settings: of the detector whose stream it is.
+        given: fields of the transaction, added to the usual ones or instead of them.
+        timeout_seconds: how long to wait for the verdict.
+
+    Returns:
+        0 when there was a verdict, be it legit or fraud; 1 when there was none in time, or the
+        record was a dead letter.
+
+    Raises:
+        SettingError: a topic is not there, or this user may not write to or read from it.
+        KafkaException: the broker cannot be reached.
+
+    """
+    outputs = [settings.legit_topic, settings.fraud_topic, settings.dead_letter_topic]
+    if missing := missing_topics(settings, [settings.transactions_topic, *outputs]):
+        raise SettingError(
+            f"no topic {', '.join(missing)} at {settings.kafka_broker_url}, or no right to it"
+        )
+    transaction = own_transaction() | given
+    value = json.dumps(transaction).encode()
+    consumer = reader(settings, _CLIENT)
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        # Before it is written: from there on its verdict can only come later.
+        consumer.assign([end for topic in outputs for end in _ends(consumer, topic, deadline)])
+        begun = time.monotonic()
+        origin = _write(settings, _key(transaction, settings.keyed_by), value, timeout_seconds)
+        _say(f"sent {value.decode()}", f"  as {origin}")
+        found = _wait(consumer, value, begun + timeout_seconds)
+    finally:
+        consumer.close()
+    if found.message is None:
+        _say(*_complaint(settings, outputs, timeout_seconds, found.others))
+        return NO_VERDICT
+    return _told(found.message, settings.fraud_topic, time.monotonic() - begun)
+
+
+def own_transaction() -> dict[str, Any]:
+    """Make a transaction that anyone can tell from a real one: 1.00 between accounts of its own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return {
+        "id": name,
+        "source": f"{name}-payer",
+        "target": f"{name}-payee",
+        "amount": 1.0,
+        "currency": "USD",
+        "channel": "test",
+    }
+
+
+def _key(transaction: dict[str, Any], keyed_by: str) -> bytes | None:
+    value = None if keyed_by == NO_KEY else transaction.get(keyed_by)
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
+
+
+def _ends(consumer: Consumer, topic: str, deadline: float) -> Iterable[TopicPartition]:
+    """The ends of a topic's partitions, as they are when it is asked."""
+    for partition in consumer.list_topics(topic, ATTEMPT_SECONDS).topics[topic].partitions:
+        place = TopicPartition(topic, partition)
+        while place.offset < 0:
+            try:
+                _, place.offset = consumer.get_watermark_offsets(place, ATTEMPT_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+        yield place
+
+
+def _write(
+    settings: DetectorSettings, key: bytes | None, value: bytes, timeout_seconds: float
+) -> str:
+    """Write a record, and give its place once the broker has it."""
+    reports: list[tuple[KafkaError | None, Message]] = []
+    producer = Producer(
+        {
+            **client_config(settings, _CLIENT),
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",  # where Java's producers put the same key
+            "message.timeout.ms": int(timeout_seconds * 1000),
+            "on_delivery": lambda *report: reports.append(report),
+        },
+        logger=logging.getLogger("librdkafka"),
+    )
+    producer.produce(settings.transactions_topic, value, key)
+    producer.flush()  # ends with the message's own timeout
+    ((error, message),) = reports
+    if error is not None:
+        raise SettingError(f"{settings.transactions_topic} did not take it: {error.str()}")
+    return _place(message)
+
+
+def _wait(consumer: Consumer, value: bytes, deadline: float) -> _Found:
+    others = 0
+    while time.monotonic() < deadline:
+        for message in consumer.consume(_BATCH, _POLL_SECONDS):
+            if error := message.error():
+                # The client asks for its group nevertheless, and reads without one as well.
+                if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    continue
+                raise SettingError(f"cannot read {message.topic()}: {error.str()}")
+            if message.value() == value:
+                return _Found(message, others)
+            others += 1
+    return _Found(None, others)
+
+
+def _told(message: Message, fraud_topic: str, seconds: float) -> int:
+    place, lines = _place(message), record_words(message)
+    if dead_letter_of(message):
+        _say(
+            f"no verdict: a dead letter after {seconds:.2f} s, as {place}",
+            *lines,
+            "To the detectors it is no transaction. Where their schema is one of your own, give "
+            "the fields that it asks for: --transaction, or test.transaction of the chart.",
+        )
+        return NO_VERDICT
+    verdict = "fraud" if message.topic() == fraud_topic else "legit"
+    _say(f"verdict: {verdict} after {seconds:.2f} s, as {place}", *lines)
+    return 0
+
+
+def _complaint(
+    settings: DetectorSettings, outputs: list[str], seconds: float, others: int
+) -> list[str]:
+    if others:
+        meanwhile = (
+            f"Meanwhile {others:,} other records came, so detectors run. They may be behind "
+            "(metric fraud_consumer_lag_records: then its verdict comes yet), or hold its "
+            "partition back while they rebuild windows (fraud_windows_rebuilding_partitions)."
+        )
+    else:
+        meanwhile = (
+            "Nothing else came either. Look whether a detector runs and is ready (/readyz), what "
+            f"it logs, and whether it reads {settings.transactions_topic} at this broker "
+            f"({settings.kafka_broker_url}) in the group {settings.consumer_group}."
+        )
+    return [f"no verdict: not within {seconds:g} s in {', '.join(outputs)}", meanwhile]
+
+
+def _place(message: Message) -> str:
+    return f"{message.topic()}-{message.partition()}-{message.offset()}"
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

@@ -1,0 +1,205 @@
+"""What the metrics cost a detector: the judging of the same batches, with them and without.
+
+    python -m tests.bench.metrics_cost
+
+Two judges in one process, with 10 rules of which 2 have windows, take turns with each
+batch; one counts as a detector does, the other counts nothing. Their difference is compared
+with the CPU of a whole detector, which also consumes and produces, over the same records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from unittest import mock
+
+from confluent_kafka import Message
+from prometheus_client import Counter, generate_latest
+
+from services.detector.__main__ import _spare_the_collector
+from services.detector.judge import Judge, Topics
+from services.detector.keying import Keying
+from services.detector.partitions import Partition, Partitions
+from services.detector.reading import NEVER, Reader
+from services.local_kafka import Broker
+from services.rules import Compiler, Ruleset, RuleStore, read_manifests, rule_files
+from services.rules.partition_windows import PartitionWindows
+from services.streams.delivery import BATCH_RECORDS, COMMIT_RECORDS
+from services.streams.processing import Batch
+from services.telemetry import metrics
+from services.transactions import load_schema
+from services.windows import prepare
+from tests.bench import measure
+from tests.bench.measure import Contender, Load
+from tests.bench.recurring import Recurring
+from tests.bench.rules import write_window_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.detector.ruleset_source import RulesetSource
+
+RECORDS = 1_000_000
+LATE_MS = 300_000
+SCRAPE_SECONDS = 15
+SCRAPES = 20
+
+
+class OnePartition:
+    """A partition that is ready, without a broker."""
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self.warming = ()
+        self.stream_times = {0: NEVER}
+        windows = PartitionWindows(ruleset.windows, 2 * LATE_MS)
+        self.ready = {0: Partition(windows, 0)}
+
+
+class Counting:
+    """A judge that counts what it commits, as a detector has it."""
+
+    def __init__(self, compiler: Compiler, rules: Path) -> None:
+        store = RuleStore(compiler, 100, lambda *_: None)
+        update = store.update(m for file in rule_files([rules]) for m in read_manifests(file))
+        self.seconds = [0.0]
+        """The CPU from each commit to the next."""
+        self.judge = Judge(
+            Reader(compiler.schema, max_future_ms=LATE_MS, max_late_ms=LATE_MS),
+            cast("RulesetSource", None),
+            cast("Partitions", OnePartition(update.ruleset)),
+            Topics("legit", "fraud", "dead"),
+            Keying("source"),
+        )
+
+    def turn(self, batch: Batch, *, commit: bool) -> None:
+        """Judge a batch, and take the CPU that it costs (s)."""
+        begun = time.thread_time()
+        self.process(batch)
+        if commit:
+            self.commit()
+        self.seconds[-1] += time.thread_time() - begun
+        if commit:
+            self.seconds.append(0.0)
+
+    def process(self, batch: Batch) -> None:
+        """Judge."""
+        self.judge.process(batch)
+
+    def commit(self) -> None:
+        """Count, with what the loop itself counts at a commit."""
+        metrics.COMMIT_DURATION.observe(0.005)
+        metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
+        self.judge.committed()
+
+
+class Silent(Counting):
+    """The same, and nothing is counted."""
+
+    def __init__(self, compiler: Compiler, rules: Path) -> None:
+        super().__init__(compiler, rules)
+        self.judge._payment = None
+
+    def process(self, batch: Batch) -> None:
+        """Judge, without a note of the timestamps for the latencies."""
+        with (
+            mock.patch.object(Counter, "inc", _nothing),
+            mock.patch.object(Counter, "labels", _same),
+        ):
+            self.judge._judge(batch)
+
+    def commit(self) -> None:
+        """Forget what was judged."""
+        self.judge._committed_times.update(self.judge._times)
+        self.judge._clear()
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _same(counter: Counter, *_: object) -> Counter:
+    return counter
+
+
+def batches(records: int) -> Iterator[Batch]:
+    """Make the records of accounts that come back, as the loop hands them over."""
+    found: list[Message] = []
+    profile = Recurring(records, measure.ACCOUNTS)
+    start = time.time_ns() // 1_000_000 - profile.span_ms
+    for offset, (key, value, at) in enumerate(profile.make(start)):
+        found.append(
+            Message(topic="t", partition=0, offset=offset, key=key, value=value, timestamp=(1, at))
+        )
+        if len(found) == BATCH_RECORDS:
+            yield Batch.of(found)
+            found = []
+
+
+def main() -> None:
+    """Measure, and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.metrics_cost", description=__doc__)
+    parser.add_argument("--records", type=int, default=RECORDS)
+    records = parser.parse_args().records
+    with tempfile.TemporaryDirectory() as name:
+        rules = write_window_rules(Path(name))
+        with_, without = judged(records, rules)
+        whole = detector(records, rules)
+    more = with_ - without
+    sys.stdout.write(
+        f"judging {records:,} records: {with_:.3f} µs of CPU a record with metrics, "
+        f"{without:.3f} without\n"
+        f"a whole detector: {whole:.3f} µs a record; the metrics are {more / whole:.1%} of it\n"
+        f"{scraped()}\n"
+    )
+
+
+def judged(records: int, rules: Path) -> tuple[float, float]:
+    """Measure judging with metrics and without: µs of CPU a record.
+
+    Medians of commits, and of the differences of two that are of the same records.
+    """
+    prepare()
+    compiler = Compiler(load_schema(None), "source")
+    with_, without = Counting(compiler, rules), Silent(compiler, rules)
+    _spare_the_collector()
+    for number, batch in enumerate(batches(records), 1):
+        for judge in (with_, without) if number % 2 else (without, with_):
+            judge.turn(batch, commit=number % (COMMIT_RECORDS // BATCH_RECORDS) == 0)
+    warm = int(records * measure.WARM_SHARE) // COMMIT_RECORDS
+    pairs = list(zip(with_.seconds[warm:-1], without.seconds[warm:-1], strict=True))
+    more = statistics.median(a - b for a, b in pairs)
+    least = statistics.median(b for _, b in pairs)
+    return (least + more) / COMMIT_RECORDS * 1e6, least / COMMIT_RECORDS * 1e6
+
+
+def detector(records: int, rules: Path) -> float:
+    """Measure a real detector on a real broker: µs of CPU a record."""
+    with Broker() as broker:
+        measure.fill_recurring(broker, profile=Recurring(records, measure.ACCOUNTS))
+        load = Load(measure.RECURRING_INPUT, records)
+        settings = {"RULES_PATH": str(rules)}
+        return measure.run(
+            broker, Contender("detector", "services.detector", settings, load)
+        ).cpu_per_million
+
+
+def scraped() -> str:
+    """Say what it costs to be read by Prometheus."""
+    begun = time.thread_time()
+    for _ in range(SCRAPES):
+        text = generate_latest(metrics.DETECTOR)
+    seconds = (time.thread_time() - begun) / SCRAPES
+    return (
+        f"a scrape of {len(text):,} bytes: {seconds * 1000:.1f} ms, "
+        f"{seconds / SCRAPE_SECONDS:.3%} of a core at one every {SCRAPE_SECONDS} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
