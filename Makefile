@@ -13,7 +13,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
-.PHONY: help demo cluster cluster-down image test check format bench soak lock crd readmes proto clean
+.PHONY: help demo cluster cluster-down image dev test check format bench soak lock crd readmes metrics dashboards pictures proto clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ cluster-down: .venv/ready ## Remove that cluster
 
 image: .venv/ready ## Build the image, and give it to that cluster
 	@$(BIN)/python -m services.local_kubernetes image
+
+dev: .venv/ready ## skaffold dev in that cluster: build, install, show the logs, follow every edit
+	@$(BIN)/python -m services.local_kubernetes dev
 
 test: check ## Check, then run every test, with a real broker, a real API server and a real node
 	@$(BIN)/pytest -m 'kafka or kubernetes or cluster'
@@ -69,6 +72,16 @@ crd: .venv/ready ## Generate the FraudRule resource and its reference from the m
 readmes: .venv/ready ## Write the tables of values in the charts' READMEs
 	@for chart in charts/*; do $(BIN)/python -m tests.charts.readme $$chart > $$chart/README.md.new \
 		&& mv $$chart/README.md.new $$chart/README.md; done
+
+metrics: .venv/ready ## Write the page of metrics from their declarations
+	@$(BIN)/python -m tests.telemetry.metrics_page > docs/metrics.md.new
+	@mv docs/metrics.md.new docs/metrics.md
+
+dashboards: .venv/ready ## Write the dashboards from their code
+	@$(BIN)/python -m tests.monitoring.dashboards
+
+pictures: .venv/ready ## Take the pictures of the console that README and docs show
+	@$(BIN)/python -m tests.console.pictures
 
 proto: .venv/ready ## Generate the reader of checked expressions from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. services/rules/checked.proto

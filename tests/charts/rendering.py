@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from services.local_kubernetes import program
 
+if TYPE_CHECKING:
+    from tests.kubernetes_fixtures import ApiServer
+
 OURS = "charts/fraud-detection"
+KAFKA = "charts/kafka-cluster"
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +41,7 @@ def render(chart: str, *files: str, **options: Any) -> list[dict[str, Any]]:
     """Render a chart, which succeeds, into its objects."""
     done = template(chart, *files, **options)
     assert done.returncode == 0, done.stderr
-    return [value for value in yaml.safe_load_all(done.stdout) if value]
+    return [value for value in yaml.load_all(done.stdout, yaml.CSafeLoader) if value]
 
 
 def pick(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
@@ -45,3 +49,10 @@ def pick(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, 
     found = [o for o in objects if o["kind"] == kind and name in {"", o["metadata"]["name"]}]
     assert len(found) == 1, [(o["kind"], o["metadata"]["name"]) for o in objects]
     return found[0]
+
+
+def dry_run(server: ApiServer, namespace: str, objects: list[dict[str, Any]]) -> list[str]:
+    """What the API server says of objects that it is shown and does not keep, a line for each."""
+    told = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    apply = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+    return server.kubectl("-n", namespace, *apply, stdin=told).strip().split("\n")

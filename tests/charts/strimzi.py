@@ -20,7 +20,7 @@ from services.this_machine import cache_folder
 from tests.streaming import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from services.local_kubernetes import ControlPlane
 
@@ -45,17 +45,22 @@ class StrimziError(Exception):
 
 def install_crds(api: ControlPlane) -> None:
     """Have an API server take Strimzi's resources."""
+    install_definitions(api, [strimzi_crds()], STRIMZI_KINDS.split(","))
+
+
+def install_definitions(api: ControlPlane, places: Sequence[Path], resources: list[str]) -> None:
+    """Apply files and folders of CRDs, and wait until all of their resources are served."""
 
     def served() -> bool:
         # Not `kubectl wait`: it fails on a definition that is too new to have any condition.
         try:
-            api.kubectl("get", STRIMZI_KINDS, "--all-namespaces")
+            api.kubectl("get", ",".join(resources), "--all-namespaces")
         except ControlPlaneError:
             return False
         return True
 
-    api.kubectl("apply", "--server-side", "-f", str(strimzi_crds()))
-    until(served, "Strimzi's resources are served")
+    api.kubectl("apply", "--server-side", *(f"--filename={place}" for place in places))
+    until(served, f"{', '.join(resources)} are served")
 
 
 def strimzi_crds() -> Path:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from services.console.settings import ConsoleSettings, endpoints
 from services.detector.settings import DetectorSettings
 from services.generator.settings import GeneratorSettings
 from services.operator.settings import OperatorSettings
 from services.settings import load
+from tests.charts.matrix import OUR_ROWS, TRANSACTION_SCHEMA, misspelt
 from tests.charts.readme import readme
-from tests.charts.rendering import OURS, pick, render, template
+from tests.charts.rendering import OURS, helm, pick, render, template
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
@@ -27,30 +29,10 @@ SETTINGS: dict[str, Any] = {
     "detector": DetectorSettings,
     "generator": GeneratorSettings,
     "operator": OperatorSettings,
+    "test": DetectorSettings,
+    "console": ConsoleSettings,
 }
 WORKLOADS = {"Deployment", "StatefulSet"}
-SCHEMA = Path("services/transactions/schema.yaml").read_text("utf-8")
-MATRIX: dict[str, dict[str, Any]] = {
-    "as it comes": {},
-    "a broker without TLS": {"kafka": {"bootstrapServers": "kafka:9092", "cluster": ""}},
-    "by CPU": {"detector": {"autoscaling": {"by": "cpu", "maxReplicas": 12}}},
-    "a schema of one's own": {"rules": {"schema": SCHEMA, "scoreThreshold": 150}},
-    "no webhook, no generator, no policies": {
-        "operator": {"webhook": {"enabled": False}},
-        "generator": {"enabled": False},
-        "networkPolicy": {"enabled": False},
-    },
-    "all that can be set": {
-        "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
-        "detector": {
-            "env": {"KAFKA_SSL_KEY_PASSWORD": "secret"},
-            "nodeSelector": {"disk": "fast"},
-            "tolerations": [{"key": "fraud", "operator": "Exists"}],
-        },
-        "generator": {"transactionsPerSecond": "max", "replicas": 3},
-    },
-}
-FOREIGN = {"ScaledObject", "TriggerAuthentication", "Certificate"}
 
 
 def workloads(**values: Any) -> dict[str, dict[str, Any]]:
@@ -67,26 +49,25 @@ def container(workload: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
-def test_a_real_api_server_takes_all_of_it(api_server: ApiServer, values: dict[str, Any]) -> None:
-    namespace = api_server.new_namespace()
-    objects = [o for o in render(OURS, namespace=namespace, **values) if o["kind"] not in FOREIGN]
-    text = yaml.safe_dump_all(objects)
-    apply = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
-    api_server.kubectl(*apply, "--namespace", namespace, stdin=text)
+def pod_specs(**values: Any) -> dict[str, dict[str, Any]]:
+    """The specs of all pods by their component."""
+    found = {
+        name: workload["spec"]["template"]["spec"] for name, workload in workloads(**values).items()
+    }
+    return found | {"test": pick(render(OURS, **values), "Pod")["spec"]}
 
 
-@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
+@pytest.mark.parametrize("values", OUR_ROWS.values(), ids=OUR_ROWS)
 def test_pods_pass_the_restricted_standard(api_server: ApiServer, values: dict[str, Any]) -> None:
     namespace = api_server.new_namespace()
     label = "pod-security.kubernetes.io/enforce=restricted"
     api_server.kubectl("label", "namespace", namespace, label)
-    for component, workload in workloads(**values).items():
+    for component, spec in pod_specs(**values).items():
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": component},
-            "spec": workload["spec"]["template"]["spec"],
+            "spec": spec,
         }
         create = ("create", "--dry-run=server", "-f", "-", "--namespace", namespace)
         api_server.kubectl(*create, stdin=json.dumps(pod))
@@ -96,7 +77,7 @@ def test_pods_pass_the_restricted_standard(api_server: ApiServer, values: dict[s
 def test_the_environment_is_the_services_settings(component: str) -> None:
     environment = {
         variable["name"]: variable.get("value", "from-the-pod")
-        for variable in container(workloads()[component])["env"]
+        for variable in pod_specs(console={"enabled": True})[component]["containers"][0]["env"]
     }
     settings = load(SETTINGS[component], environment)
     known = {field.upper() for field in settings.__struct_fields__}
@@ -105,7 +86,7 @@ def test_the_environment_is_the_services_settings(component: str) -> None:
 
 def test_the_operator_and_the_detectors_are_given_the_same_rules() -> None:
     values = {
-        "rules": {"schema": SCHEMA, "scoreThreshold": 150},
+        "rules": {"schema": TRANSACTION_SCHEMA, "scoreThreshold": 150},
         "detector": {"keyedBy": "target"},
     }
     both = [
@@ -140,9 +121,7 @@ def test_the_operator_finds_the_detectors_of_its_release_alone() -> None:
 
 def test_only_the_operator_has_a_token() -> None:
     automounted = {
-        name
-        for name, workload in workloads().items()
-        if workload["spec"]["template"]["spec"]["automountServiceAccountToken"]
+        name for name, spec in pod_specs().items() if spec["automountServiceAccountToken"]
     }
     assert automounted == {"operator"}
 
@@ -169,6 +148,69 @@ def test_who_may_reach_whom() -> None:
         ("operator", "anyone", "webhook"),
         ("generator", "monitoring", "status"),
     }
+
+
+def test_the_test_may_reach_kafka_and_the_names_and_nobody_may_reach_it() -> None:
+    policy = pick(render(OURS), "NetworkPolicy", "fraud-detection-test")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["ingress"] == []
+    brokers, names = policy["egress"]
+    labels = {"strimzi.io/cluster": "kafka", "strimzi.io/kind": "Kafka"}
+    assert brokers["to"] == [{"podSelector": {"matchLabels": labels}}]
+    assert brokers["ports"] == [{"port": 9093}]
+    assert {(port["port"], port["protocol"]) for port in names["ports"]} >= {
+        (53, "UDP"),
+        (53, "TCP"),
+    }
+    assert "to" not in names
+    elsewhere = {"kafka": {"bootstrapServers": "broker.example:9092", "cluster": ""}}
+    policy = pick(render(OURS, **elsewhere), "NetworkPolicy", "fraud-detection-test")["spec"]
+    assert policy["egress"] == [{}]
+
+
+def test_the_test_sends_as_the_values_say_with_an_identity_of_its_own() -> None:
+    own = {"merchant": "a 'quoted' \"name\"", "amount": 0.5}
+    changed = {"transaction": own, "timeoutSeconds": 7, "kafkaUser": "prober"}
+    pod = pick(render(OURS, test=changed), "Pod")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    (main,) = pod["spec"]["containers"]
+    command, verb, timeout, transaction = main["args"]
+    assert (command, verb, timeout) == ("cli", "round-trip", "--timeout=7")
+    assert json.loads(transaction.removeprefix("--transaction=")) == own
+    assert pod["spec"]["activeDeadlineSeconds"] > 7
+    secrets = {
+        volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume
+    }
+    assert secrets == {"kafka-cluster-ca-cert", "prober"}
+
+
+def test_the_console_is_off_by_default_and_finds_the_detectors_of_its_release() -> None:
+    assert "console" not in workloads()
+    objects = render(OURS, release="two", namespace="fraud", console={"enabled": True})
+    environment = {
+        v["name"]: v.get("value")
+        for v in container(workloads(console={"enabled": True})["console"])["env"]
+    }
+    ((host, port),) = endpoints(environment["DETECTORS"])
+    assert host == "fraud-detection-detector.default.svc"
+    service = pick(objects, "Service", "two-detector")["spec"]
+    assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
+    assert service["ports"][0]["port"] == port
+    page = pick(objects, "Service", "two-console")["spec"]
+    assert page.get("type", "ClusterIP") == "ClusterIP"
+    assert page["ports"][0]["targetPort"] == "status"
+
+
+def test_the_console_may_reach_the_detectors_and_prometheus_alone_the_console() -> None:
+    objects = render(OURS, console={"enabled": True})
+    found = {
+        name: [
+            source(rule)
+            for rule in pick(objects, "NetworkPolicy", f"fraud-detection-{name}")["spec"]["ingress"]
+        ]
+        for name in ("detector", "console")
+    }
+    assert found == {"detector": ["monitoring operator console"], "console": ["monitoring"]}
 
 
 def source(rule: dict[str, Any]) -> str:
@@ -260,12 +302,29 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
         ({"detector": {"env": {"LOG_LEVEL": "debug"}}}, "LOG_LEVEL"),
         ({"generator": {"env": {"lower": "1"}}}, "lower"),
         ({"kafka": {"cluster": "", "bootstrapServers": ""}}, "has to be set"),
+        ({"test": {"timeoutSeconds": 0}}, "timeoutSeconds"),
+        ({"test": {"transaction": "{}"}}, "transaction"),
     ],
 )
 def test_values_that_do_not_fit_are_refused_by_name(values: dict[str, Any], said: str) -> None:
     done = template(OURS, **values)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+MISSPELT = dict(misspelt(OURS))
+
+
+@pytest.mark.parametrize(("where", "values"), MISSPELT.items(), ids=list(MISSPELT))
+def test_a_values_file_with_a_misspelt_key_is_refused(
+    where: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    done = helm("template", "fraud", OURS, f"--values={file}")
+    assert done.returncode != 0
+    assert "misspelt" in done.stderr
+    assert where.replace(".", "/") in done.stderr
 
 
 def test_the_readme_has_every_value() -> None:

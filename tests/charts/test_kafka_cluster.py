@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,10 @@ from services.detector.settings import DetectorSettings
 from services.local_kubernetes import ControlPlaneError
 from services.streams.stream import MESSAGE_MAX_BYTES
 from tests.charts import rendering
+from tests.charts.matrix import DEV, KAFKA_ROWS, PRODUCTION, values_of
 from tests.charts.readme import readme
-from tests.charts.rendering import OURS, helm, pick, template
-from tests.charts.strimzi import STRIMZI_KINDS, install_crds
+from tests.charts.rendering import KAFKA, OURS, dry_run, helm, pick, template
+from tests.charts.strimzi import STRIMZI_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,40 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kubernetes
 
-CHART = "charts/kafka-cluster"
-VALUES = yaml.safe_load(Path(CHART, "values.yaml").read_text("utf-8"))
-SIZES = {
-    "default": [],
-    "dev": [f"{CHART}/values-dev.yaml"],
-    "production": [f"{CHART}/values-production.yaml"],
-}
-MATRIX: dict[str, dict[str, Any]] = {
-    "as it comes": {},
-    "all that can be set": {
-        "clusterName": "payments",
-        "metadataVersion": "4.3-IV0",
-        "keepOnUninstall": True,
-        "rackTopologyKey": "topology.kubernetes.io/zone",
-        "config": {
-            "log.cleaner.threads": 2,
-            "ssl.enabled.protocols": "TLSv1.3",
-            "num.io.threads": "16",
-        },
-        "networkPolicyPeers": [
-            {"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "fraud-detection"}}},
-            {
-                "namespaceSelector": {},
-                "podSelector": {
-                    "matchExpressions": [{"key": "kafka", "operator": "In", "values": ["yes"]}]
-                },
-            },
-            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
-        ],
-    },
-    "many producers, no readers": {
-        "users": {"producers": ["cards", "transfers"], "detector": "judge", "readers": []}
-    },
-}
+VALUES = values_of(KAFKA)
+SIZES = {"default": (), "dev": (DEV,), "production": (PRODUCTION,)}
 TOPIC, GROUP = VALUES["topics"]["transactions"]["name"], VALUES["consumerGroup"]
 OUTPUTS = [VALUES["topics"][topic]["name"] for topic in ("legit", "fraud", "deadLetters")]
 # All that anyone may do: operation, resource, pattern, name.
@@ -74,18 +42,23 @@ RIGHTS = {
         ("Read", "group", "prefix", "fraud-tail-"),
         *(("Read", "topic", "literal", output) for output in OUTPUTS),
     },
+    "console": {("Read", "topic", "literal", OUTPUTS[1])},
+    "tester": {
+        ("Write", "topic", "literal", TOPIC),
+        *(("Read", "topic", "literal", output) for output in OUTPUTS),
+    },
 }
 HOUR_MS = 3_600_000
 
 
 def render(*files: str, **options: Any) -> list[dict[str, Any]]:
     """Render the chart, which succeeds, into its objects."""
-    return rendering.render(CHART, *files, **{"release": "kafka", **options})
+    return rendering.render(KAFKA, *files, **{"release": "kafka", **options})
 
 
 def refusal(**values: Any) -> str:
     """What helm says of values that it has to refuse."""
-    done = template(CHART, **values)
+    done = template(KAFKA, **values)
     assert done.returncode, done.stdout
     return done.stderr
 
@@ -99,13 +72,6 @@ def nodes(objects: list[dict[str, Any]], role: str) -> int:
     """How many nodes have a role."""
     pools = of_kind(objects, "KafkaNodePool").values()
     return sum(pool["replicas"] for pool in pools if role in pool["roles"])
-
-
-@pytest.fixture(scope="module")
-def strimzi(api_server: ApiServer) -> ApiServer:
-    """The API server with Strimzi's CRDs."""
-    install_crds(api_server)
-    return api_server
 
 
 @pytest.mark.parametrize(
@@ -132,12 +98,13 @@ def test_clients_show_a_certificate_and_have_only_what_they_are_given(size: str)
     assert listener["tls"] is True
     assert listener["authentication"] == {"type": "tls"}
     assert kafka["authorization"] == {"type": "simple"}  # and nobody is above it
-    assert kafka["metricsConfig"] == {"type": "strimziMetricsReporter"}
+    assert kafka["metricsConfig"]["type"] == "strimziMetricsReporter"
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_nobody_has_a_right_too_many(size: str) -> None:
-    users = of_kind(render(*SIZES[size]), "KafkaUser")
+    assert "console" not in of_kind(render(*SIZES[size]), "KafkaUser")
+    users = of_kind(render(*SIZES[size], users={"console": "console"}), "KafkaUser")
     assert {name: rights(user) for name, user in users.items()} == RIGHTS
     assert {user["authentication"]["type"] for user in users.values()} == {"tls"}
 
@@ -161,7 +128,9 @@ def test_rights_follow_the_names() -> None:
     topics = copy.deepcopy(VALUES["topics"])
     topics["fraud"]["name"] = "cases"
     objects = render(
-        topics=topics, consumerGroup="judges", users=MATRIX["many producers, no readers"]["users"]
+        topics=topics,
+        consumerGroup="judges",
+        users=KAFKA_ROWS["many producers, no readers, no tests"]["users"],
     )
     users = {name: rights(user) for name, user in of_kind(objects, "KafkaUser").items()}
     assert users.keys() == {"cards", "transfers", "judge"}
@@ -294,6 +263,7 @@ def test_names_are_what_the_services_and_the_other_chart_take_for_granted() -> N
     assert other["kafka"]["cluster"] == VALUES["clusterName"]
     assert other["detector"]["kafkaUser"] == VALUES["users"]["detector"]
     assert [other["generator"]["kafkaUser"]] == VALUES["users"]["producers"]
+    assert other["test"]["kafkaUser"] == VALUES["users"]["tester"]
 
 
 def misspelt(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -354,6 +324,8 @@ def pool(**changes: Any) -> dict[str, Any]:
         ({"replication": {"minInSync": 3}}, "replication.minInSync is 3 of 3 copies"),
         ({"topics": {"fraud": {"name": TOPIC}}}, "topics: two have one name"),
         ({"users": {"readers": ["detector"]}}, "users: two have one name"),
+        ({"users": {"tester": "tail"}}, "users: two have one name"),
+        ({"users": {"console": "tail"}}, "users: two have one name"),
         ({"config": {"ssl.keystore.location": "/"}}, "config.ssl.keystore.location is Strimzi's"),
         ({"pools": [pool(storage={"type": "persistent-claim"})]}, "size"),
     ],
@@ -364,17 +336,17 @@ def test_values_that_do_not_go_together_are_refused(values: dict[str, Any], said
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_what_an_uninstall_leaves_is_as_chosen(
-    keep: bool, strimzi: ApiServer, namespace: str
+    keep: bool, all_kinds: ApiServer, namespace: str
 ) -> None:
-    here = ("--namespace", namespace, "--kubeconfig", str(strimzi.kubeconfig))
-    done = helm("install", "kafka", CHART, *here, f"--set=keepOnUninstall={str(keep).lower()}")
+    here = ("--namespace", namespace, "--kubeconfig", str(all_kinds.kubeconfig))
+    done = helm("install", "kafka", KAFKA, *here, f"--set=keepOnUninstall={str(keep).lower()}")
     assert done.returncode == 0, done.stderr
     there = ("get", STRIMZI_KINDS, "--namespace", namespace, "--output=name")
-    installed = strimzi.kubectl(*there).split()
-    assert len(installed) == 1 + 1 + 4 + 3
+    installed = all_kinds.kubectl(*there).split()
+    assert len(installed) == 1 + 1 + 4 + 4
     done = helm("uninstall", "kafka", *here)
     assert done.returncode == 0, done.stderr
-    assert strimzi.kubectl(*there).split() == (installed if keep else [])
+    assert all_kinds.kubectl(*there).split() == (installed if keep else [])
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -385,9 +357,9 @@ def test_topics_wait_for_no_operator_that_has_gone(keep: bool) -> None:
     assert container.get("env", []) == ([] if keep else without)
 
 
-def test_the_notes_say_the_next_three_commands(strimzi: ApiServer) -> None:
-    there = ("--namespace=payments", f"--kubeconfig={strimzi.kubeconfig}", "--dry-run=server")
-    done = helm("install", "kafka", CHART, *there)
+def test_the_notes_say_the_next_three_commands(all_kinds: ApiServer) -> None:
+    there = ("--namespace=payments", f"--kubeconfig={all_kinds.kubeconfig}", "--dry-run=server")
+    done = helm("install", "kafka", KAFKA, *there)
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:\n")[2]
     commands = [line.split()[:4] for line in notes.split("\n") if line.startswith("  ")]
@@ -399,20 +371,9 @@ def test_the_notes_say_the_next_three_commands(strimzi: ApiServer) -> None:
 
 
 def test_the_readme_is_that_of_these_values() -> None:
-    assert readme(Path(CHART)) == Path(CHART, "README.md").read_text("utf-8"), (
-        f"write it anew: python -m tests.charts.readme {CHART}"
+    assert readme(Path(KAFKA)) == Path(KAFKA, "README.md").read_text("utf-8"), (
+        f"write it anew: python -m tests.charts.readme {KAFKA}"
     )
-
-
-@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
-@pytest.mark.parametrize("size", SIZES)
-def test_strimzis_schemas_take_every_object(
-    size: str, values: dict[str, Any], strimzi: ApiServer, namespace: str
-) -> None:
-    objects = render(*SIZES[size], namespace=namespace, **values)
-    answer = dry_run(strimzi, namespace, objects)
-    assert len(answer.split("\n")) == len(objects)
-    assert all(line.endswith("created (server dry run)") for line in answer.split("\n"))
 
 
 @pytest.mark.parametrize(
@@ -425,7 +386,7 @@ def test_strimzis_schemas_take_every_object(
     ],
 )
 def test_strimzis_schemas_refuse_what_is_none_of_theirs(
-    kind: str, path: tuple[str, ...], said: str, strimzi: ApiServer, namespace: str
+    kind: str, path: tuple[str, ...], said: str, all_kinds: ApiServer, namespace: str
 ) -> None:
     """What shows that the test above could fail."""
     changed = next(each for each in render() if each["kind"] == kind)
@@ -434,14 +395,6 @@ def test_strimzis_schemas_refuse_what_is_none_of_theirs(
         inner = inner[key]
     inner[path[-1]] = "wrong"
     with pytest.raises(ControlPlaneError) as caught:
-        dry_run(strimzi, namespace, [changed])
+        dry_run(all_kinds, namespace, [changed])
     assert said in str(caught.value)
     assert path[-1] in str(caught.value)
-
-
-def dry_run(server: ApiServer, namespace: str, objects: list[dict[str, Any]]) -> str:
-    """What the API server says of objects that it is shown and does not keep."""
-    told = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    return server.kubectl(
-        "-n", namespace, "apply", "--dry-run=server", "-f", "-", stdin=told
-    ).strip()

@@ -161,7 +161,7 @@ KafkaClusterSpec of its API. */ -}}
 {{- if ne (len $topics) (len (uniq $topics)) -}}
   {{- fail (printf "topics: two have one name (%s); give each its own" (join ", " $topics)) -}}
 {{- end -}}
-{{- $users := concat .Values.users.producers (list .Values.users.detector) .Values.users.readers -}}
+{{- $users := concat .Values.users.producers (list .Values.users.detector) .Values.users.readers (compact (list .Values.users.tester .Values.users.console)) -}}
 {{- if ne (len $users) (len (uniq $users)) -}}
   {{- fail (printf "users: two have one name (%s); give each its own" (join ", " $users)) -}}
 {{- end -}}
