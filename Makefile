@@ -51,6 +51,7 @@ bench: .venv/ready ## Measure, and write the pages of docs/performance*.md
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench.apply_to_live
 	@$(BIN)/python -m tests.bench.windows
+	@$(BIN)/python -m tests.bench.metrics_cost
 
 soak: .venv/ready ## Windows with 1,000,000 transactions and faults, each decision checked
 	@$(BIN)/python -m tests.soak

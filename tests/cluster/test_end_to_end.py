@@ -98,7 +98,7 @@ def release(node: Node, image: Image, strimzi: StandIn) -> Iterator[Release]:
             **{
                 "detector.replicas": DETECTORS,
                 "detector.resources": RESOURCES,
-                "generator.transactionsPerSecond": "500",
+                "generator.transactionsPerSecond": "1000",
             }
         )
         release.rolled_out()

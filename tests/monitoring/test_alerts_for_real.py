@@ -237,9 +237,11 @@ def test_each_alert_fires_for_a_fault_and_ends_when_it_is_mended(
         told = until(lambda: operated.get("high-amount")["status"]["matches"]["enforce"], "told")
         assert told > RATE
 
-        # A detector that is lost comes back while Kafka is slow.
+        # All that runs is lost, and the detector comes back while Kafka is slow.
         system.detector.kill()
-        watch.until_fired("FraudNoDetector")
+        operated.operator.kill()
+        watch.until_fired("FraudNoDetector", "FraudNoOperator")
+        operated.operator.start()
         system.slow_down_reading(1000)
         try:
             system.detector.start()

@@ -125,8 +125,11 @@ def test_frauds_are_shown_to_the_console(cluster: Cluster, tmp_path: Path) -> No
     value = b'{"source": "seen", "target": "b", "amount": 950.0, "currency": "USD"}'
     environment = cluster.environment("console", tmp_path / "console")
     more = {"DETECTORS": "127.0.0.1:1", "LOG_LEVEL": "debug"}
-    with Service("console", environment | more, tmp_path / "console.log") as console:
-        produce(cluster.stand_in.broker, OUTPUTS[1], [(b"a", value)])
+    with (
+        detector(cluster, tmp_path, "one"),
+        Service("console", environment | more, tmp_path / "console.log") as console,
+    ):
+        produce(cluster.stand_in.broker, TRANSACTIONS, [(b"seen", value)])
         until(lambda: '"seen"' in console.get("/state")[1], "the fraud is shown")
         assert console.stop() == 0
     assert complaints(console) == []

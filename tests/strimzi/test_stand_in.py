@@ -58,7 +58,7 @@ def is_ready(known: dict[str, Any]) -> bool:
 
 def test_what_was_applied_is_ready(cluster: Cluster) -> None:
     found = cluster.get("kafka,kafkatopic,kafkauser")["items"]
-    assert len(found) == 9
+    assert len(found) == 10
     assert all(is_ready(each) for each in found)
     (pool,) = cluster.get("kafkanodepools")["items"]
     assert pool["status"]["nodeIds"] == [0]
