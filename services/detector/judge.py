@@ -15,10 +15,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from services.detector.partitions import write_note
-from services.detector.reading import NEVER, name
+from services.detector.reading import NEVER, milliseconds, name
 from services.streams.dead_letters import dead_letter_headers
 from services.streams.processing import place_of
 from services.telemetry import metrics
@@ -68,6 +67,13 @@ class Routes(dict[int, "Route"]):
         self.frauds[mask] = decision.verdict == "fraud"
         route = self[mask] = self._route(decision)
         return route
+
+    def of(self, masks: list[int]) -> list[Route]:
+        """Give the route of each; most match nothing."""
+        routes = [self[0]] * len(masks)
+        for i in compress(range(len(masks)), masks):
+            routes[i] = self[masks[i]]
+        return routes
 
     def telling(self, mask: int, values: list[Any]) -> Route:
         """Decide a mask whose rules tell of aggregates, with their values."""
@@ -189,7 +195,6 @@ class Judge:
 
     def process(self, batch: Batch) -> list[Route]:
         """Say where each record goes."""
-        self._appended.append(np.fromiter(batch.timestamps_ms, np.int64, len(batch.timestamps_ms)))
         return self._judge(batch) if not self._again else self._judge_again(batch)
 
     def _judge(self, batch: Batch) -> list[Route]:
@@ -197,6 +202,7 @@ class Judge:
         for partition, _, _ in batch.runs:
             self._committed_times.setdefault(partition, stream_times[partition])
         read = self._reader.read(batch, stream_times)
+        self._appended.append(read.appended_ms)
         self._keying.sample(batch, read)
         masks, routes = self._decide(batch, read)
         runs = [(p, _offsets(batch.messages[begin:end])) for p, begin, end in batch.runs]
@@ -230,8 +236,9 @@ class Judge:
         """Give what each of the frauds would have paid."""
         if self._payment is None:
             return []
-        frauds = map(self._routes.frauds.__getitem__, masks)
-        return list(map(self._payment, compress(transactions, frauds)))
+        # Most match nothing, and are none.
+        frauds = map(self._routes.frauds.__getitem__, compress(masks, masks))
+        return list(map(self._payment, compress(compress(transactions, masks), frauds)))
 
     def _decide(self, batch: Batch, read: Read) -> tuple[list[int], list[Route]]:
         ruleset, transactions = self._ruleset, read.transactions
@@ -239,7 +246,7 @@ class Judge:
             name(transactions, read.messages(batch))
         if not ruleset.windows.values:
             masks = ruleset.matches(transactions)
-            return masks, list(map(self._routes.__getitem__, masks))
+            return masks, self._routes.of(masks)
         masks, routes = [], []
         for partition, begin, end in read.runs:
             whole = end - begin == len(transactions)
@@ -247,9 +254,9 @@ class Judge:
             windows = self._partitions.ready[partition].windows
             columns = windows.process(own, read.times_ms[begin:end], ruleset.counted(own))
             found = ruleset.matches(own, columns)
-            went = list(map(self._routes.__getitem__, found))
-            if vivid := ruleset.vivid:
-                for i in [i for i, mask in enumerate(found) if mask & vivid]:
+            went = self._routes.of(found)
+            for i in compress(range(len(found)), found):
+                if found[i] & ruleset.vivid:
                     went[i] = self._routes.telling(found[i], [column[i] for column in columns])
             masks += found
             routes += went
@@ -258,13 +265,16 @@ class Judge:
     def _judge_again(self, batch: Batch) -> list[Route]:
         """Give the outcomes that are known already, and judge the rest."""
         known: list[Outcome | None] = []
-        for message in batch.messages:
+        appended = []
+        for message, at_ms in zip(batch.messages, batch.timestamps_ms, strict=True):
             at = place_of(message)
             outcome = self._again.get(at)
             known.append(outcome)
             if outcome is not None:
+                appended.append(at_ms)
                 self._repeated[at] = outcome
                 self._times[at[0]] = max(self._times[at[0]], outcome.time_ms)
+        self._appended.append(milliseconds(appended))
         for partition, _, end in batch.runs:
             _, last = place_of(batch.messages[end - 1])
             # Those before it that did not come are committed after all.
@@ -284,7 +294,10 @@ class Judge:
         reasons: Counter[str] = Counter()
         stopped: list[Payment] = []
         for judged in self._judged:
-            masks.setdefault(judged.ruleset, Counter()).update(judged.masks)
+            counts = masks.setdefault(judged.ruleset, Counter())
+            matched = list(compress(judged.masks, judged.masks))
+            counts.update(matched)
+            counts[0] += len(judged.masks) - len(matched)
             reasons.update(refusal.reason for refusal in judged.refused.values())
             metrics.OUT_OF_ORDER.inc(judged.out_of_order)
             stopped += judged.stopped

@@ -44,6 +44,7 @@ class Read(NamedTuple):
 
     `times_ms` is int64[n], the event times. `places` are the transactions'
     indices in the batch, None where all are in it. `refused` goes by those too.
+    `appended_ms` is int64[records], the timestamps of all records.
     """
 
     transactions: list[Any]
@@ -52,6 +53,7 @@ class Read(NamedTuple):
     places: list[int] | None
     refused: dict[int, Refusal]
     out_of_order: int
+    appended_ms: Times
 
     def messages(self, batch: Batch) -> list[Message]:
         """The records of the transactions."""
@@ -89,16 +91,38 @@ class Reader:
             transactions = list(map(self._decode, batch.values))
         except Exception:  # noqa: BLE001 - one bad record in the batch; find it, one by one
             return self._sift(batch, stream_times)
-        if settle_event_times(self.schema, transactions, batch.timestamps_ms, self.max_future_ms):
-            return self._sift(batch, stream_times)
-        return self._in_time(batch, transactions, None, {}, stream_times)
+        appended = milliseconds(batch.timestamps_ms)
+        times = self._plain_times(transactions, appended)
+        if times is None:
+            if settle_event_times(
+                self.schema, transactions, batch.timestamps_ms, self.max_future_ms
+            ):
+                return self._sift(batch, stream_times)
+            times = np.fromiter(map(_event_time, transactions), np.int64, len(transactions))
+        return self._in_time(batch, transactions, times, appended, None, {}, stream_times)
+
+    def _plain_times(self, transactions: list[Any], appended: Times) -> Times | None:
+        """Give the event times where nothing is to be settled: all are integers, none too late."""
+        if self.schema.event_time is None:
+            return appended
+        try:
+            times = np.fromiter(map(_event_time, transactions), np.int64, len(transactions))
+        except (TypeError, OverflowError):
+            return None  # some are missing, or RFC 3339
+        return times if (times - appended <= self.max_future_ms).all() else None
 
     def _sift(self, batch: Batch, stream_times: dict[int, int]) -> Read:
         """Read one by one: the slow way, for a batch with a record in it that is none."""
         outcomes = list(map(self._read_one, batch.values, batch.timestamps_ms))
         refused = {i: one for i, one in enumerate(outcomes) if isinstance(one, Refusal)}
         places = [i for i in range(len(outcomes)) if i not in refused]
-        return self._in_time(batch, [outcomes[i] for i in places], places, refused, stream_times)
+        transactions = [outcomes[i] for i in places]
+        appended = milliseconds(batch.timestamps_ms)
+        if self.schema.event_time is None:
+            times = appended[places]
+        else:
+            times = np.fromiter(map(_event_time, transactions), np.int64, len(transactions))
+        return self._in_time(batch, transactions, times, appended, places, refused, stream_times)
 
     def _read_one(self, value: bytes | None, timestamp_ms: int) -> Any | Refusal:  # noqa: ANN401 - a schema's own struct
         try:
@@ -112,12 +136,13 @@ class Reader:
         self,
         batch: Batch,
         transactions: list[Any],
+        times: Times,
+        appended: Times,
         places: list[int] | None,
         refused: dict[int, Refusal],
         stream_times: dict[int, int],
     ) -> Read:
         """Refuse what comes too late."""
-        times = self._times(batch, transactions, places)
         runs = list(_runs(batch, places))
         late: list[int] = []
         out_of_order = 0
@@ -146,14 +171,12 @@ class Reader:
             times = times[kept]
             places = kept if places is None else [places[i] for i in kept]
             runs = list(_runs(batch, places))
-        return Read(transactions, times, runs, places, refused, out_of_order)
+        return Read(transactions, times, runs, places, refused, out_of_order, appended)
 
-    def _times(self, batch: Batch, transactions: list[Any], places: list[int] | None) -> Times:
-        n = len(transactions)
-        if self.schema.event_time is not None:
-            return np.fromiter(map(_event_time, transactions), np.int64, n)
-        times = np.fromiter(batch.timestamps_ms, np.int64, len(batch.timestamps_ms))
-        return times if places is None else times[places]
+
+def milliseconds(times_ms: list[int]) -> Times:
+    """Make an int64[n] of them."""
+    return np.fromiter(times_ms, np.int64, len(times_ms))
 
 
 def _runs(batch: Batch, places: list[int] | None) -> Iterator[Run]:

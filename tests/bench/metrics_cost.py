@@ -111,7 +111,7 @@ class Silent(Counting):
         self.judge._payment = None
 
     def process(self, batch: Batch) -> None:
-        """Judge, without a note of the timestamps for the latencies."""
+        """Judge, without a count of those that were compared."""
         with (
             mock.patch.object(Counter, "inc", _nothing),
             mock.patch.object(Counter, "labels", _same),
