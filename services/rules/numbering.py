@@ -182,14 +182,14 @@ class Currencies:
     def __init__(self, index: int) -> None:
         self.index = index
         self.pairs: Ints | None = None
-        self.homes: Ints = np.full(1, -1, np.int64)
+        self.homes: npt.NDArray[np.int16] = np.full(1, -1, np.int16)
         """By a key's slot: the number of its first currency, -1 before there is one."""
 
     def reach(self, size: int) -> None:
         """Have room for so many slots."""
         if len(self.homes) < size:
-            more = 2 * size - len(self.homes)
-            self.homes = np.concatenate([self.homes, np.full(more, -1, np.int64)])
+            more = size + size // 8 - len(self.homes)
+            self.homes = np.concatenate([self.homes, np.full(more, -1, np.int16)])
 
     def forget(self, slots: Ints) -> None:
         """Forget what had these slots before."""

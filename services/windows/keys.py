@@ -30,7 +30,7 @@ _NUMBER = (1 << 32) - 1
 
 
 class Table(NamedTuple):
-    """All of it, for P places (a power of two)."""
+    """All of it, for P places."""
 
     places: Ints  # int64[P * 3]
     free: Ints  # int64: numbers to be given anew, as a stack
@@ -38,9 +38,14 @@ class Table(NamedTuple):
 
 
 @inlined
-def _home(first: int, mask: int) -> int:
-    """Give the place where a key is looked for first; multiplies by 2^64 over the golden ratio."""
-    return signed(unsigned(first) * unsigned(0x9E3779B97F4A7C15) >> unsigned(20)) & mask
+def _home(first: int, places: int) -> int:
+    """Give the place where a key is looked for first.
+
+    The upper half of its product with 2^64 over the golden ratio, brought into the range by
+    multiplying: https://lemire.me/blog/2016/06/27/a-fast-alternative-to-the-modulo-reduction/
+    """
+    spread = unsigned(first) * unsigned(0x9E3779B97F4A7C15) >> unsigned(32)
+    return signed(spread * unsigned(places) >> unsigned(32))
 
 
 @entry_point
@@ -50,17 +55,17 @@ def number(table: Table, first: Ints, second: Ints, begin: int, numbers: Ints, f
     `numbers` gets each one's number, `fresh` the numbers given anew by this call.
     """
     places, gauges = table.places, table.gauges
-    mask = len(places) // 3 - 1
-    most = (mask + 1) * 7 // 10
+    size = len(places) // 3
+    most = size * 3 // 4
     stamp = gauges[TURN] << 32
     gauges[FRESH] = 0
     for i in range(begin, len(first)):
         if (i - begin) % AHEAD == 0:
             for j in range(i, min(i + AHEAD, len(first))):
-                gauges[TOUCHED] ^= places[3 * _home(first[j], mask)]
-        at = 3 * _home(first[i], mask)
+                gauges[TOUCHED] ^= places[3 * _home(first[j], size)]
+        at = 3 * _home(first[i], size)
         while places[at + 2] != 0 and (places[at] != first[i] or places[at + 1] != second[i]):
-            at = at + 3 if at < 3 * mask else 0
+            at = at + 3 if at + 3 < len(places) else 0
         own = places[at + 2] & _NUMBER
         if own == 0:
             if gauges[COUNT] >= most:
@@ -82,10 +87,9 @@ def number(table: Table, first: Ints, second: Ints, begin: int, numbers: Ints, f
 
 @compiled
 def _put(table: Table, first: int, second: int, packed: int) -> None:
-    mask = len(table.places) // 3 - 1
-    at = 3 * _home(first, mask)
+    at = 3 * _home(first, len(table.places) // 3)
     while table.places[at + 2] != 0:
-        at = at + 3 if at < 3 * mask else 0
+        at = at + 3 if at + 3 < len(table.places) else 0
     table.places[at], table.places[at + 1] = first, second
     table.places[at + 2] = packed
 
@@ -167,7 +171,7 @@ class Keys:
             new.append(fresh[: self._table.gauges[FRESH]].copy())
             if done == n:
                 return numbers, new[0] if len(new) == 1 else np.concatenate(new)
-            self._remake(2 * len(self._table.places) // 3, 0)
+            self._remake(len(self._table.places) // 3 * 5 // 4, 0)
 
     def turn(self) -> None:
         """Give up the keys not asked for since the last turn."""
@@ -181,8 +185,9 @@ class Keys:
 
     def _remake(self, places: int, since: int) -> None:
         old = self._table
-        free = np.zeros(max(self.size, _FIRST_PLACES), np.int64)
-        free[: old.gauges[FREED]] = cast("npt.NDArray[Any]", old.free)[: old.gauges[FREED]]
+        free = cast("npt.NDArray[Any]", old.free)
+        if since and len(free) < self.size:  # so many may become free
+            free = np.concatenate([free, np.zeros(self.size - len(free), np.int64)])
         self._table = Table(_ints(np.zeros(3 * places, np.int64)), _ints(free), old.gauges)
         move(old, self._table, since)
 

@@ -32,7 +32,7 @@ FIRST_PLACES, FIRST_SLOTS = 1024, 256
 GROWTH = 1.125
 """The pool grows by realloc, which moves pages and copies nothing, so small steps cost little."""
 
-LAST_SLOT = (1 << 31) - 1
+LAST_SLOT = LAST_PLACE = (1 << 31) - 1
 NEVER = -(1 << 62)
 
 
@@ -66,7 +66,7 @@ class Series:
     most of it waiting for memory, and 0.06 µs where the processor's caches hold
     it all; a call some 10 µs. Memory: 16 bytes an entry, 4 more for sums once a
     value has been large (`NARROW`), 10 more with distinct, 1 each with min and
-    max; a slot 40 bytes and 4 a window length (16 with distinct). Rings of more
+    max; a slot 32 bytes and 4 a window length (16 with distinct). Rings of more
     than 64 entries that only grow are four fifths full or more.
 
     Args:
@@ -194,6 +194,8 @@ class Series:
             return
         places = len(self._store.entries) // 2
         wanted = max(_multiple(places * GROWTH), _multiple(gauges[TOP] + gauges[WANTED]))
+        if wanted > LAST_PLACE:
+            raise MemoryError("windows of one partition take more than 34 GB")
         for name, elements in _ELEMENTS.items():
             array = _arrays(self._store)[name]
             if len(array) > 0:

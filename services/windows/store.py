@@ -39,18 +39,16 @@ and whatever was read ahead of its use."""
 
 ROW = np.dtype(
     [
-        ("base", np.int64),
         ("total", np.uint64),
+        ("base", np.int32),
         ("total_high", np.int32),
         ("capacity", np.int32),
         ("first", np.int32),
         ("end", np.int32),
         ("origin", np.int32),
-        ("unused", np.int32),
-    ],
-    align=True,
+    ]
 )
-"""A slot, 40 bytes. `capacity` 0: it has no ring and no entries. `total` and
+"""A slot, 32 bytes. `capacity` 0: it has no ring and no entries. `total` and
 `total_high` are the prefix of the entry to come. `origin` is the multiple of the
 capacity up to `first`, so that no division is needed."""
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from services.local_kafka import create_topics
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     from services.local_kafka import Broker
 
+_STARTING = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 PARTITIONS = 4
 INPUT = "bench.transactions"
 # The same number of records, of accounts that come back: for contenders with windows.
@@ -161,7 +166,7 @@ def _watch(broker: Broker, contender: Contender, environment: dict[str, str]) ->
     try:
         while True:
             assert process.poll() is None, f"{contender.name} ended"
-            done = sum(max(p.offset, 0) for p in consumer.committed(partitions))
+            done = _committed(consumer, partitions)
             now = (time.monotonic(), cpu_seconds(process.pid), done)
             if first is None and done >= records * warm_share:
                 first = now
@@ -178,6 +183,16 @@ def _watch(broker: Broker, contender: Contender, environment: dict[str, str]) ->
     seconds, cpu, measured = (b - a for a, b in zip(first, now, strict=True))
     assert measured, f"{records:,} records were through between two looks: write more"
     return Run(cpu / measured * 1e6, measured / seconds, resident)
+
+
+def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> int:
+    """How many records are through; a broker that has just started knows of none."""
+    try:
+        return sum(max(p.offset, 0) for p in consumer.committed(partitions))
+    except KafkaException as error:
+        if error.args[0].code() in _STARTING:
+            return 0
+        raise
 
 
 def resident_bytes(pid: int) -> int:
