@@ -194,8 +194,6 @@ class Series:
             return
         places = len(self._store.entries) // 2
         wanted = max(_multiple(places * GROWTH), _multiple(gauges[TOP] + gauges[WANTED]))
-        if wanted > LAST_PLACE:
-            raise MemoryError("windows of one partition take more than 34 GB")
         for name, elements in _ELEMENTS.items():
             array = _arrays(self._store)[name]
             if len(array) > 0:
@@ -258,7 +256,14 @@ def _column(column: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[An
 
 
 def _multiple(places: float) -> int:
-    """Round a pool's size up to a multiple of eight."""
+    """Round a pool's size up to a multiple of eight.
+
+    Raises:
+        MemoryError: a slot's `base` could not say where in it its ring is.
+
+    """
+    if places > LAST_PLACE:
+        raise MemoryError("the windows of one partition would take more than 34 GB")
     return -(-int(places) // 8) * 8
 
 

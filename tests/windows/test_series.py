@@ -297,3 +297,12 @@ def test_columns_that_would_reach_outside_the_memory_are_refused(
     series = Series([Query("count", 10)], late_ms=0)
     with pytest.raises(ValueError, match="columns of one length"):
         series.process(np.array(slots), np.array([NOW]), np.array(values), np.array([True]))
+
+
+def test_a_pool_too_large_for_its_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.windows.series.LAST_PLACE", 2000)
+    series = Series([Query("count", 1000)], late_ms=0)
+    n = 4000
+    column = np.zeros(n, np.int64)
+    with pytest.raises(MemoryError, match="more than 34 GB"):
+        series.process(column, column, column, column == 0)
