@@ -20,14 +20,21 @@ RUN /opt/pip/bin/pip --python /opt/fraud/bin/python install --quiet --disable-pi
  && find /opt/fraud -exec touch --no-dereference --date=@$SOURCE_DATE_EPOCH {} +
 ENV SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH
 
-# Windows are machine code: compiled here for any processor, and not at a detector's start. Before the
-# other sources, so that an edit of those does not compile it anew.
+# Windows and the reader of columns are machine code: compiled here for any processor, and not at a
+# detector's start. Before the other sources, so that an edit of those does not compile it anew.
 FROM dependencies AS compiled
 WORKDIR /opt/app
+COPY services/compiled.py services/compiled.py
 COPY services/windows services/windows
 RUN find . -exec touch --date=@$SOURCE_DATE_EPOCH {} + \
  && NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/compiled PYTHONDONTWRITEBYTECODE=1 \
       /opt/fraud/bin/python -c 'import services.windows; services.windows.prepare()'
+COPY services/documents.py services/errors.py services/yaml_scalars.py services/
+COPY services/transactions services/transactions
+COPY services/columns services/columns
+RUN find . -exec touch --date=@$SOURCE_DATE_EPOCH {} + \
+ && NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/compiled PYTHONDONTWRITEBYTECODE=1 \
+      /opt/fraud/bin/python -c 'import services.columns; services.columns.prepare()'
 # numba reads a cache only where it can write too. With a read-only root file system that is the shared
 # memory. The detector judges with windows, and the operator runs rules' examples through them; the
 # generator has none.
@@ -44,8 +51,9 @@ RUN /opt/fraud/bin/python -m compileall -q --invalidation-mode unchecked-hash . 
  && find . -exec touch --date=@$SOURCE_DATE_EPOCH {} +
 
 FROM debian:trixie-slim
+# With public authorities, for brokers whose certificates they sign.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends python3 \
+ && apt-get install -y -qq --no-install-recommends ca-certificates python3 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/*.log /var/log/apt
 # From what changes seldom to what changes often: an edit makes the last layer alone anew. Each from the
 # stage that made it, so that Docker need not read all of it to see that it is the same.

@@ -1,6 +1,6 @@
-"""Certificates for servers of ours: an authority made in memory, and what it signs.
+"""Certificates for our own servers: an authority in memory, and the certificates that it signs.
 
-Keys are elliptic (P-256): made in milliseconds, and taken by every TLS client
+Keys are elliptic (P-256): made in milliseconds, and accepted by every TLS client
 since 2015.
 """
 
@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A clock that is a little behind must not take a new certificate for one of the future.
+# To a slightly slow clock a new certificate must not look as if it were valid only later.
 _BACKDATED = timedelta(minutes=5)
 
 
@@ -31,10 +31,10 @@ class KeyPair(msgspec.Struct, frozen=True):
 
 
 class Authority:
-    """Signs certificates; its own is what clients trust.
+    """Signs certificates; clients trust its own certificate.
 
     Args:
-        pair: the authority's certificate and key.
+        pair: Certificate and key of the authority.
 
     """
 
@@ -48,7 +48,7 @@ class Authority:
 
     @classmethod
     def new(cls, name: str, lifetime: timedelta) -> Self:
-        """Make an authority of this name."""
+        """Make an authority with this name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _subject(name, ())
         usage = x509.KeyUsage(
@@ -78,13 +78,13 @@ class Authority:
         hosts: Iterable[str] = (),
         organizations: Iterable[str] = (),
     ) -> KeyPair:
-        """Sign a new certificate: a server's where it speaks for hosts, else a client's.
+        """Sign a new certificate: for a server if it has hosts, else for a client.
 
         Args:
-            name: the common name, of 64 characters at most; to Kubernetes, the user.
-            lifetime: how long it is valid.
-            hosts: DNS names and IP addresses that it speaks for.
-            organizations: to Kubernetes, the user's groups.
+            name: Common name, of at most 64 characters; for Kubernetes, the user.
+            lifetime: How long it is valid.
+            hosts: DNS names and IP addresses of the server.
+            organizations: For Kubernetes, the user's groups.
 
         """
         key = ec.generate_private_key(ec.SECP256R1())
@@ -104,8 +104,18 @@ class Authority:
 
 
 def expiry(certificate: bytes) -> datetime:
-    """Say when the first certificate of a PEM file ends."""
+    """Return when the first certificate of a PEM file expires."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+def last_expiry(bundle: bytes) -> datetime:
+    """Return when the last of all certificates in a PEM file expires.
+
+    Raises:
+        ValueError: It has no certificate.
+
+    """
+    return max(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(bundle))
 
 
 def _builder(

@@ -1,7 +1,7 @@
 """Settings from the environment: typed, bounded, and strict about misspelt names.
 
 A service's settings are a frozen `msgspec.Struct`; the field `kafka_broker_url`
-is the variable `KAFKA_BROKER_URL`. A mistake is one line that says what was
+is the variable `KAFKA_BROKER_URL`. A mistake is reported on one line: what was
 found, what was expected and what to do.
 """
 
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, inspect
 
+from services.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-# A variable that starts so is ours, and an error when no service knows it: a test holds this list
-# to the services' classes. Any other is only compared with the names of the class that is loaded.
+# A variable with such a prefix is ours, and an error if no service knows it: a test compares this
+# list with the services' classes. Others are only compared with the names of the loaded class.
 _OUR_PREFIX = "TRANSACTIONS_"
 _OURS = frozenset(
     {
@@ -33,20 +35,20 @@ _OURS = frozenset(
         "TRANSACTIONS_TOPIC",
     }
 )
-# Names this much alike are taken for a slip: TRANSACTION_TOPIC, KAFKA_BROKERS_URL. The most alike
-# names of two services, ours aside, score 0.62.
+# Names at least this similar count as misspelt: TRANSACTION_TOPIC, KAFKA_BROKERS_URL. The most
+# similar names of two services, apart from those with our prefixes, score 0.62.
 _SLIP_CUTOFF = 0.86
-# Kubernetes puts the addresses of services into the environment of every pod.
+# Kubernetes adds the addresses of services to the environment of every pod.
 _SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
 _AT_FIELD = re.compile(r" - at `\$\.([a-z_]+).*`$")
 
 
-class SettingError(Exception):
+class SettingError(UserError):
     """A setting cannot be used; the text is one line for people."""
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service reads."""
+    """Settings of every service."""
 
     status_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of the status endpoint; 0 is any free one.")
@@ -57,7 +59,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KafkaSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What every service on Kafka reads: the cluster, how to be let in, the input topic."""
+    """Settings of every service that uses Kafka: the cluster, the credentials, the input topic."""
 
     kafka_broker_url: Annotated[
         str, Meta(min_length=1, description="host:port of a broker, or several with commas.")
@@ -67,7 +69,11 @@ class KafkaSettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(description="How to connect: TLS (SSL), a password (SASL), both, or neither."),
     ] = "PLAINTEXT"
     kafka_ssl_ca_location: Annotated[
-        str, Meta(description="PEM file of the CA that signed the brokers' certificates.")
+        str,
+        Meta(
+            description="PEM file of the authorities that sign the brokers' certificates, or a "
+            "folder whose files *.crt are all trusted; the system's public ones by default."
+        ),
     ] = ""
     kafka_ssl_certificate_location: Annotated[
         str, Meta(description="PEM file of the client's certificate.")
@@ -85,7 +91,7 @@ class KafkaSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = "queueing.transactions"
 
     def __post_init__(self) -> None:
-        """Refuse a security that is only half described."""
+        """Reject security settings that are incomplete."""
         needed = {
             "kafka_sasl_mechanism": self.kafka_security_protocol.startswith("SASL"),
             "kafka_sasl_username": self.kafka_security_protocol.startswith("SASL"),
@@ -103,14 +109,14 @@ class KafkaSettings(ServiceSettings, frozen=True, kw_only=True):
 
 
 def load(cls: type[S], environ: Mapping[str, str]) -> S:
-    """Read settings of a class from an environment. A variable set to "" counts as not set.
+    """Load settings of a class from an environment. A variable set to "" counts as not set.
 
     Raises:
-        SettingError: a value does not fit, or a name looks like a slip.
+        SettingError: A value is invalid, or a name looks misspelt.
 
     """
     names = variables(cls)
-    _refuse_slips(names, environ)
+    _reject_slips(names, environ)
     given = {field: environ[name] for name, field in names.items() if environ.get(name)}
     try:
         settings = msgspec.convert(given, cls, strict=False)
@@ -129,7 +135,7 @@ def variables(cls: type[msgspec.Struct]) -> dict[str, str]:
     return {field.name.upper(): field.name for field in msgspec.structs.fields(cls)}
 
 
-def _refuse_slips(names: Collection[str], environ: Mapping[str, str]) -> None:
+def _reject_slips(names: Collection[str], environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
         if name in names or name in _OURS:
             continue
@@ -150,7 +156,7 @@ def _misfit(cls: type[msgspec.Struct], field: str, given: Mapping[str, str]) -> 
 
 
 def _expected(kind: inspect.Type) -> str:
-    """Say in words what a field's type takes; text takes anything and is never asked for."""
+    """Describe the valid values of a field's type; text is never asked for, as any is valid."""
     match kind:
         case inspect.Metadata():
             return _expected(kind.type)

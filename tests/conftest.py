@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -18,6 +19,20 @@ settings.load_profile("untimed")
 pytest_plugins = ["pytester", "tests.kafka_fixtures", "tests.kubernetes_fixtures"]
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc] # it has no types
+    """Tests of a file run in one process, and so do all that need the node: a machine has one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return "tests/cluster" if scope.startswith("tests/cluster/") else scope
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    """Where processes share the tests by file (`--dist loadfile`), share them so."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

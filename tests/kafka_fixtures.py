@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kafka import Broker, create_topics
 from tests.streaming import Topics
+from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,16 @@ def topics(broker: Broker) -> Topics:
     return make_topics(broker)
 
 
-def make_topics(broker: Broker) -> Topics:
-    """Create an input topic and the output topics, under names of their own."""
+def make_topics(broker: Broker, **settings: str) -> Topics:
+    """Create an input topic and the output topics, under names of their own.
+
+    Args:
+        broker: that gets them.
+        settings: more settings of all of them, with underscores for dots.
+
+    """
     names = Topics.numbered(next(_numbers))
     config = {"max.message.bytes": str(2 * 1024 * 1024)}
+    config |= {name.replace("_", "."): value for name, value in settings.items()}
     create_topics(broker.bootstrap, dict.fromkeys(names, PARTITIONS), config)
     return names

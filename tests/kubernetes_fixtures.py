@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.local_kubernetes import ControlPlane, ControlPlaneError
 from tests.streaming import until
+from tools.local_kubernetes import ControlPlane, ControlPlaneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,14 @@ _NAMESPACES = itertools.count(1)
 
 
 class ApiServer(ControlPlane):
-    """The control plane, with what tests ask of kubectl."""
+    """The control plane, with what tests ask of kubectl.
+
+    Who gives an object an owner needs the right to delete it, as on OpenShift.
+    """
+
+    def _server_arguments(self) -> list[str]:
+        plugin = "OwnerReferencesPermissionEnforcement"
+        return [*super()._server_arguments(), f"--enable-admission-plugins={plugin}"]
 
     def kubectl_fails(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl, which has to fail, and give what it said."""

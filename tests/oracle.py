@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from statistics import median_low
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DECIMALS = {"USD": 2, "EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3, "CLF": 4}
 # What a field reads as in an expression where a transaction lacks it.
 EMPTY = {"string": "", "currency": "", "double": 0.0, "int": 0, "bool": False, "timestamp": 0}
+BLOCK = 1024  # offsets that vote together on the stream time
 MAX_MS = 300_000  # of MAX_LATE_SECONDS and MAX_FUTURE_SECONDS, by default
 THRESHOLD = 100
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -138,6 +140,7 @@ class Oracle:
         schema: the transaction's fields.
         max_late_ms: how far an event time may lie before the partition's stream time.
         max_future_ms: how far it may lie after its record's timestamp.
+        block: how many offsets vote together on the stream time.
 
     """
 
@@ -147,11 +150,15 @@ class Oracle:
         schema: Schema = DEFAULT_SCHEMA,
         max_late_ms: int = MAX_MS,
         max_future_ms: int = MAX_MS,
+        block: int = BLOCK,
     ) -> None:
         self._versions = versions
         self._schema = schema
         self._max_late_ms = max_late_ms
         self._max_future_ms = max_future_ms
+        self._block = block
+        # By partition: the number of the block that is open, and event times of its transactions.
+        self._open: dict[int, tuple[int, list[int]]] = {}
         self._stream_times: dict[int, int] = {}
         self._windows = [
             [
@@ -163,6 +170,7 @@ class Oracle:
 
     def judge(self, record: Record) -> Judged:
         """Say what has to become of the next record of its partition."""
+        event_times = self._vote(record)
         given = read(record.value, self._schema)
         if isinstance(given, str):
             return Judged(given, {})
@@ -171,11 +179,23 @@ class Oracle:
             return Judged(at, {})
         if at > record.timestamp_ms + self._max_future_ms:
             return Judged("timestamp_in_future", {})
-        stream_time = self._stream_times.get(record.partition, at)
-        if at < stream_time - self._max_late_ms:
+        event_times.append(at)
+        if at < self._stream_times.get(record.partition, at) - self._max_late_ms:
             return Judged("timestamp_too_late", {})
-        self._stream_times[record.partition] = max(stream_time, at)
         return Judged(None, self._matches(record.partition, given, at))
+
+    def _vote(self, record: Record) -> list[int]:
+        """Close the block before a record's, where it begins one; the event times of its own."""
+        number, event_times = self._open.get(record.partition, (-1, []))
+        if number == record.offset // self._block:
+            return event_times
+        if len(event_times) >= 3:
+            vote = median_low(event_times)
+            latest = self._stream_times.get(record.partition, vote)
+            self._stream_times[record.partition] = max(latest, vote)
+        fresh: list[int] = []
+        self._open[record.partition] = record.offset // self._block, fresh
+        return fresh
 
     def _matches(self, partition: int, given: dict[str, Any], at: int) -> dict[int, Values]:
         transaction = Transaction(

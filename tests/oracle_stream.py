@@ -10,7 +10,9 @@ import heapq
 import itertools
 import json
 import random
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from statistics import median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 START_MS = 1_704_448_800_000  # in January 2024: in the past for every clock
 MAX_MS = 300_000
+BLOCK = 1024  # records that vote together on the stream time
 # Records of an account, and the seconds they are spread over: so that accounts and windows are
 # alike at every size.
 RECORDS_AN_ACCOUNT = 100
@@ -105,7 +108,10 @@ class Stream:
         self._partitions = partitions
         self._serial = itertools.count(1)
         self._bursts: list[_Payment] = []
-        self._latest: dict[int, int] = {}  # the stream time, as the stream knows it
+        # By partition: the stream time, the records so far, and event times of the open block.
+        self._latest: dict[int, int] = {}
+        self._written: Counter[int] = Counter()
+        self._open: dict[int, list[int]] = defaultdict(list)
 
     def records(self, clock: Iterable[int]) -> Iterator[Written]:
         """Make a record at each tick of a clock, in epoch milliseconds."""
@@ -114,12 +120,20 @@ class Stream:
             if draw() < 1 / _RECORDS_A_BURST:
                 self._begin_burst(now)
             if draw() < 0.004:
-                yield self._bad(now)
+                written = self._bad(now)
             elif self._bursts and self._bursts[0].due_ms <= now:
                 payment = heapq.heappop(self._bursts)
-                yield self._burst_payment(payment, now)
+                written = self._burst_payment(payment, now)
             else:
-                yield self._payment(self._account(), now)
+                written = self._payment(self._account(), now)
+            self._count(written.partition)
+            yield written
+
+    def _count(self, partition: int) -> None:
+        self._written[partition] += 1
+        if self._written[partition] % BLOCK == 0:
+            vote = median_low(self._open.pop(partition))
+            self._latest[partition] = max(self._latest.get(partition, vote), vote)
 
     def _account(self) -> int:
         draw = self._random.random
@@ -166,7 +180,7 @@ class Stream:
             record_ms -= rng.randrange(120_000 if rng.random() < 0.1 else 2000)
         at = more.get("timestamp") or self._event_time(partition, now, record_ms)
         if at <= record_ms + MAX_MS:
-            self._latest[partition] = max(self._latest.get(partition, at), at)
+            self._open[partition].append(at)
         told["timestamp"] = self._told(at) if at != record_ms or rng.random() < 0.3 else None
         value = {k: v for k, v in told.items() if v is not None or rng.random() < 0.1}
         return Written(partition, key, json.dumps(value).encode(), record_ms)

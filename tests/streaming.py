@@ -20,17 +20,19 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient
 
-from services.demo.tally import close_at_end, ends
-from services.this_machine import die_with_parent
+from tools.demo.tally import close_at_end, ends
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
-WAIT_SECONDS = 60.0
+# What takes a second on an idle machine may take a minute beside other work.
+WAIT_SECONDS = 180.0
 T = TypeVar("T")
 
 
@@ -72,6 +74,7 @@ class Service:
         self.name, self.log = name, log
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_before = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,6 +87,7 @@ class Service:
         """Start, as a new process."""
         bare = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG"}}
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._started_before = len(self.lines("started"))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module or f"services.{self.name}"],
@@ -138,9 +142,12 @@ class Service:
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its status endpoint; the HTTP status and the body."""
-        port = until(lambda: self.lines("started"), f"{self.name} started")[-1]["status_port"]
+        started = until(
+            lambda: self.lines("started")[self._started_before :], f"{self.name} started"
+        )
+        port = started[-1]["status_port"]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -154,6 +161,13 @@ def until(probe: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -> T
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)  # between two looks; the condition is the probe's
     return found
+
+
+def delete_before(broker: Broker, topic: str, partition: int, offset: int) -> None:
+    """Delete the records of a partition that are before an offset."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    (cut,) = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
+    cut.result(60)
 
 
 def produce(
@@ -197,7 +211,7 @@ def read_all(broker: Broker, topics: Iterable[str]) -> list[Message]:
     left = ends(broker.bootstrap, topics)
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in left])
     records = []
-    deadline = time.monotonic() + 2 * WAIT_SECONDS  # a broker that was away takes its time
+    deadline = time.monotonic() + WAIT_SECONDS  # a broker that was away takes its time
     while left:
         assert time.monotonic() < deadline, f"a transaction stays open in {sorted(left)}"
         for message in consumer.consume(5000, 0.1):

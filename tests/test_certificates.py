@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR = timedelta(hours=1)
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 LOOPBACK = "127.0.0.1"
 
 

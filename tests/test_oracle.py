@@ -136,18 +136,28 @@ def test_only_what_passes_the_where_counts_and_a_failing_where_does_not() -> Non
 
 
 def test_stream_time_decides_what_is_too_late() -> None:
-    judge = Oracle([]).judge
-    times = {
-        NOON: None,
-        NOON + 300_001: "timestamp_in_future",  # does not move the stream time
-        NOON - 300_000: None,
-        NOON - 300_001: "timestamp_too_late",
-        NOON + 300_000: None,  # does
-        NOON - 1: "timestamp_too_late",
-        NOON + 1: None,
-    }
-    found = [judge(record(i, at)).reason for i, at in enumerate(times)]
-    assert found == list(times.values())
+    judge = Oracle([], block=4).judge
+    times = [
+        # The first block's median is noon; before it votes nothing is late.
+        (NOON, None),
+        (NOON + 300_001, "timestamp_in_future"),  # has no vote
+        (NOON - 900_000, None),
+        (NOON + 300_000, None),
+        # The second's is lower, and what is late votes too.
+        (NOON - 300_000, None),
+        (NOON - 300_001, "timestamp_too_late"),
+        (NOON + 300_000, None),
+        (NOON + 300_000, None),
+        # The third's is five minutes later.
+        (NOON - 300_000, None),
+        (NOON + 300_000, None),
+        (NOON + 300_000, None),
+        (NOON + 300_000, None),
+        (NOON - 1, "timestamp_too_late"),
+        (NOON, None),
+    ]
+    found = [judge(record(i, at)).reason for i, (at, _) in enumerate(times)]
+    assert found == [reason for _, reason in times]
     assert judge(record(0, NOON - 1, partition=1)).reason is None
 
 
@@ -197,7 +207,12 @@ def test_the_stream_is_the_same_each_time_and_has_something_for_each_rule() -> N
     assert written[:1000] == [w for w, _ in zip(stream(7, records, 4), range(1000), strict=False)]
     versions = [*RULES, ADDED, OTHER_WINDOWS, OTHER_EXPRESSION]
     judge = Oracle(versions, SCHEMA).judge
-    judged = [judge(Record(w.partition, 0, w.timestamp_ms, w.key, w.value)) for w in written]
+    offsets: Counter[int] = Counter()
+    judged = []
+    for w in written:
+        offset = offsets[w.partition]
+        offsets[w.partition] += 1
+        judged.append(judge(Record(w.partition, offset, w.timestamp_ms, w.key, w.value)))
     matched = Counter(i for each in judged for i in each.matches)
     for i, version in enumerate(versions):
         assert 0.001 <= matched[i] / records <= 0.2, version.name

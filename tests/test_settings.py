@@ -144,7 +144,8 @@ def test_a_misspelt_name_is_refused_with_the_right_one(slip: str, meant: str) ->
     ],
 )
 def test_what_is_not_ours_is_left_alone(name: str, value: str) -> None:
-    assert load(DetectorSettings, {name: value}) == DetectorSettings()
+    for cls in SERVICES:
+        assert load(cls, {name: value}) == cls()
 
 
 @pytest.mark.parametrize(("cls", "other"), list(itertools.permutations(SERVICES, 2)))

@@ -14,11 +14,12 @@ from confluent_kafka import KafkaException
 from services.cli.check import check_rules
 from services.cli.round_trip import round_trip
 from services.cli.standing import get_rules
-from services.cli.tail import tail
+from services.cli.tail import DEAD_LETTERS, tail
 from services.detector.settings import DetectorSettings
+from services.errors import UserError
 from services.rules import DEFAULT_KEY
-from services.settings import SettingError, load
-from services.transactions import SchemaError
+from services.settings import load
+from services.streams.tls import reason
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -26,7 +27,7 @@ _MOST_SECONDS = 3600
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit code is 0 when all is well, 1 for findings, 2 for a mistake."""
+    """Run a command; the exit code is 0 for success, 1 for findings, 2 for a wrong use."""
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "rules" and arguments.verb == "get":
@@ -41,17 +42,18 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "round-trip":
             return round_trip(settings, arguments.transaction, arguments.timeout)
         return tail(settings, arguments.stream, arguments)
-    except (SettingError, SchemaError, FileNotFoundError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        said = f"{error} does not exist; name a file or a folder of rules" if missing else error
-        sys.stderr.write(f"fraud: {said}\n")
+    except UserError as error:
+        sys.stderr.write(f"fraud: {error}\n")
+        return error.exit_code
+    except FileNotFoundError as error:
+        sys.stderr.write(f"fraud: {error} does not exist; name a file or a folder of rules\n")
         return USAGE_ERROR
     except KafkaException as error:
-        broker = os.environ.get("KAFKA_BROKER_URL") or DetectorSettings().kafka_broker_url
-        said = f"{error.args[0].str()} at {broker}; KAFKA_BROKER_URL names the broker"
-        sys.stderr.write(f"fraud: {said}\n")
+        settings = load(DetectorSettings, os.environ)
+        said = f"{reason(settings, error.args[0])} at {settings.kafka_broker_url}"
+        sys.stderr.write(f"fraud: {said}; KAFKA_BROKER_URL names the broker\n")
         return USAGE_ERROR
-    except BrokenPipeError:  # the reader, a `head` perhaps, has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -86,12 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     get.add_argument(
         "--config-map",
         default="fraud-detection-detectors",
-        help="where the operator tells of the detectors (its DETECTORS_CONFIG_MAP)",
+        help="where the operator reports on the detectors (its DETECTORS_CONFIG_MAP)",
     )
     _add_output(get)
 
     follow = commands.add_parser("tail", help="show a topic's records as they come, in words")
-    follow.add_argument("stream", choices=["legit", "fraud", "dead-letters"])
+    follow.add_argument("stream", choices=["legit", "fraud", DEAD_LETTERS])
     follow.add_argument("--from-beginning", action="store_true", help="start at the oldest record")
     follow.add_argument("--limit", type=int, default=0, help="stop after so many records")
     follow.add_argument(

@@ -1,4 +1,4 @@
-"""`fraud rules check`: what is wrong with the rules, where, and what to write instead."""
+"""`fraud rules check`: the problems of rules, their places, and hints."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def check_rules(paths: list[Path], schema: Path | None, keyed_by: str, output: str) -> int:
-    """Check rules and print what was found; 0 when all of them may go live, else 1.
+    """Check rules and print the problems; 0 if all rules may go live, else 1.
 
     Args:
-        paths: files or folders.
-        schema: a file with the transaction's schema; the built-in one where it is None.
-        keyed_by: the field that the input topic is keyed by, or none.
+        paths: Files or folders.
+        schema: File with the schema of transactions; None for the built-in one.
+        keyed_by: Field that the input topic is keyed by, or none.
         output: text or json.
 
     Raises:
-        SettingError: the schema has no such field.
+        SettingError: The schema has no such field.
 
     """
     known = load_schema(schema)
@@ -74,7 +74,7 @@ def _machine(reports: list[Report]) -> list[dict[str, Any]]:
                     "line": report.line(problem),
                     "field": problem.field,
                     "message": problem.message,
-                    "mend": problem.mend,
+                    "hint": problem.hint,
                     "expressionLine": problem.line,
                     "expressionColumn": problem.column,
                 }

@@ -1,8 +1,8 @@
-"""`fraud round-trip`: one transaction goes through the stream and comes back with its verdict.
+"""`fraud round-trip`: send one transaction through the stream and wait for its verdict.
 
-What `helm test` runs. To the stream it is a transaction like any other: it is judged, counted once
-in the metrics, and passed on to whoever reads verdicts. So it says in its fields what it is, it is
-small, and its accounts are new each time: no window adds it up with another.
+`helm test` runs it. The stream treats the transaction like any other: it is judged, counted once
+in the metrics, and forwarded to the consumers of verdicts. So its fields mark it as a test, its
+amount is small, and its accounts are new each time: no window adds it up with another one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from services.records.reading import reader
-from services.records.words import dead_letter_of, record_words
+from services.records.words import record_words
 from services.rules.keys import NO_KEY
 from services.settings import SettingError
 from services.streams.clients import ATTEMPT_SECONDS, client_config, missing_topics
@@ -32,33 +32,33 @@ if TYPE_CHECKING:
 NO_VERDICT = 1
 _CLIENT = "fraud-round-trip"
 _BATCH = 1000
-# While a partition changes its leader.
+# During a change of the partition's leader.
 _PASSING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _POLL_SECONDS = 0.2
 
 
 class _Found(NamedTuple):
-    """Our own record among those that came (None where it did not come), and how many others."""
+    """The test record, None if it did not arrive, and the number of other records."""
 
     message: Message | None
     others: int
 
 
 def round_trip(settings: DetectorSettings, given: dict[str, Any], timeout_seconds: float) -> int:
-    """Write a test transaction, wait for its verdict, and say both.
+    """Write a test transaction, wait for its verdict, and print both.
 
     Args:
-        settings: of the detector whose stream it is.
-        given: fields of the transaction, added to the usual ones or instead of them.
-        timeout_seconds: how long to wait for the verdict.
+        settings: Settings of the stream's detector.
+        given: Fields of the transaction, in addition to the usual ones or instead of them.
+        timeout_seconds: How long to wait for the verdict, in seconds.
 
     Returns:
-        0 when there was a verdict, be it legit or fraud; 1 when there was none in time, or the
-        record was a dead letter.
+        0 if there was a verdict, legit or fraud; 1 if there was none in time, or the
+        record became a dead letter.
 
     Raises:
-        SettingError: a topic is not there, or this user may not write to or read from it.
-        KafkaException: the broker cannot be reached.
+        SettingError: A topic does not exist, or this user may not write to or read from it.
+        KafkaException: The broker cannot be reached.
 
     """
     outputs = [settings.legit_topic, settings.fraud_topic, settings.dead_letter_topic]
@@ -71,7 +71,7 @@ def round_trip(settings: DetectorSettings, given: dict[str, Any], timeout_second
     consumer = reader(settings, _CLIENT)
     deadline = time.monotonic() + timeout_seconds
     try:
-        # Before it is written: from there on its verdict can only come later.
+        # Before the record is written, so that its verdict is after these offsets.
         consumer.assign([end for topic in outputs for end in _ends(consumer, topic, deadline)])
         begun = time.monotonic()
         origin = _write(settings, _key(transaction, settings.keyed_by), value, timeout_seconds)
@@ -82,11 +82,11 @@ def round_trip(settings: DetectorSettings, given: dict[str, Any], timeout_second
     if found.message is None:
         _say(*_complaint(settings, outputs, timeout_seconds, found.others))
         return NO_VERDICT
-    return _told(found.message, settings.fraud_topic, time.monotonic() - begun)
+    return _told(found.message, settings, time.monotonic() - begun)
 
 
 def own_transaction() -> dict[str, Any]:
-    """Make a transaction that anyone can tell from a real one: 1.00 between accounts of its own."""
+    """Make a transaction that is easy to recognise as a test: 1.00 between its own accounts."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     return {
         "id": name,
@@ -106,7 +106,7 @@ def _key(transaction: dict[str, Any], keyed_by: str) -> bytes | None:
 
 
 def _ends(consumer: Consumer, topic: str, deadline: float) -> Iterable[TopicPartition]:
-    """The ends of a topic's partitions, as they are when it is asked."""
+    """Return the current ends of a topic's partitions."""
     for partition in consumer.list_topics(topic, ATTEMPT_SECONDS).topics[topic].partitions:
         place = TopicPartition(topic, partition)
         while place.offset < 0:
@@ -122,20 +122,20 @@ def _ends(consumer: Consumer, topic: str, deadline: float) -> Iterable[TopicPart
 def _write(
     settings: DetectorSettings, key: bytes | None, value: bytes, timeout_seconds: float
 ) -> str:
-    """Write a record, and give its place once the broker has it."""
+    """Write a record, and return its partition and offset once the broker has it."""
     reports: list[tuple[KafkaError | None, Message]] = []
     producer = Producer(
         {
             **client_config(settings, _CLIENT),
             "enable.idempotence": True,
-            "partitioner": "murmur2_random",  # where Java's producers put the same key
+            "partitioner": "murmur2_random",  # the same partition as Java's producers for a key
             "message.timeout.ms": int(timeout_seconds * 1000),
             "on_delivery": lambda *report: reports.append(report),
         },
         logger=logging.getLogger("librdkafka"),
     )
     producer.produce(settings.transactions_topic, value, key)
-    producer.flush()  # ends with the message's own timeout
+    producer.flush()  # returns after the timeout of the message
     ((error, message),) = reports
     if error is not None:
         raise SettingError(f"{settings.transactions_topic} did not take it: {error.str()}")
@@ -147,7 +147,7 @@ def _wait(consumer: Consumer, value: bytes, deadline: float) -> _Found:
     while time.monotonic() < deadline:
         for message in consumer.consume(_BATCH, _POLL_SECONDS):
             if error := message.error():
-                # The client asks for its group nevertheless, and reads without one as well.
+                # The client requests its group nevertheless, and reads without one as well.
                 if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                     continue
                 raise SettingError(f"cannot read {message.topic()}: {error.str()}")
@@ -157,9 +157,10 @@ def _wait(consumer: Consumer, value: bytes, deadline: float) -> _Found:
     return _Found(None, others)
 
 
-def _told(message: Message, fraud_topic: str, seconds: float) -> int:
-    place, lines = _place(message), record_words(message)
-    if dead_letter_of(message):
+def _told(message: Message, settings: DetectorSettings, seconds: float) -> int:
+    dead_letter = message.topic() == settings.dead_letter_topic
+    place, lines = _place(message), record_words(message, dead_letter=dead_letter)
+    if dead_letter:
         _say(
             f"no verdict: a dead letter after {seconds:.2f} s, as {place}",
             *lines,
@@ -167,7 +168,7 @@ def _told(message: Message, fraud_topic: str, seconds: float) -> int:
             "the fields that it asks for: --transaction, or test.transaction of the chart.",
         )
         return NO_VERDICT
-    verdict = "fraud" if message.topic() == fraud_topic else "legit"
+    verdict = "fraud" if message.topic() == settings.fraud_topic else "legit"
     _say(f"verdict: {verdict} after {seconds:.2f} s, as {place}", *lines)
     return 0
 

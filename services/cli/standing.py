@@ -1,7 +1,7 @@
-"""`fraud rules get`: how each rule stands in a cluster, and which detectors have it.
+"""`fraud rules get`: the state of each rule in a cluster, and the detectors that have it.
 
-Everything comes from objects that any reader of the namespace may read: the
-FraudRules, and the ConfigMap in which the operator tells of the detectors.
+All data comes from objects that any reader of the namespace may read: the
+FraudRules, and the ConfigMap in which the operator reports on the detectors.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.operator.detectors import MANY, Report
-from services.operator.resource_definition import GROUP, PLURAL, VERSION
-from services.rules.model import KIND
+from services.rules.model import GROUP, KIND, PLURAL, VERSION
 from services.settings import SettingError
 
 if TYPE_CHECKING:
@@ -30,12 +29,12 @@ _FraudRule = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One rule, for people.
+    """The state of one rule, for people.
 
-    `state` is Ready, Warming (good, and detectors still build its windows),
-    Disabled, Stale (an older generation decides), Invalid (nothing decides) or
-    Pending (the operator has not looked yet). `inexact` is why its windows lack
-    something, "" where they do not.
+    `state` is Ready, Warming (valid, and detectors still build its windows),
+    Disabled, Stale (an older generation is in force), Invalid (no generation is in force) or
+    Pending (the operator has not read it yet). `inexact` is the reason why its windows
+    lack records, "" if they do not.
     """
 
     name: str
@@ -55,16 +54,16 @@ class _Reports(msgspec.Struct):
 
 
 def get_rules(names: list[str], namespace: str, config_map: str, output: str) -> int:
-    """Print how rules stand; 0.
+    """Print the state of rules; return 0.
 
     Args:
-        names: the rules; all when empty.
-        namespace: "" is the kubeconfig's.
-        config_map: where the operator tells of the detectors.
+        names: Names of the rules; all rules if it is empty.
+        namespace: Name of the namespace; "" is the kubeconfig's.
+        config_map: ConfigMap with the operator's report on the detectors.
         output: text or json.
 
     Raises:
-        SettingError: the cluster cannot be asked, or there is no such rule.
+        SettingError: The cluster cannot be reached, or there is no such rule.
 
     """
     rules, reports = _read(namespace, config_map)
@@ -81,11 +80,11 @@ def get_rules(names: list[str], namespace: str, config_map: str, output: str) ->
 
 
 def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
-    """Say how a rule stands.
+    """Determine the state of a rule.
 
     Args:
-        rule: the FraudRule as the API has it.
-        reports: how the detectors stand.
+        rule: FraudRule from the API.
+        reports: States of the detectors.
 
     """
     status = rule.get("status") or {}
@@ -110,7 +109,7 @@ def standing(rule: dict[str, Any], reports: Iterable[Report]) -> Standing:
 
 
 def _why(report: Report, name: str) -> str:
-    """Say why a detector lacks a rule."""
+    """Return the reason why a detector lacks a rule."""
     if {name, MANY} & {*report.warming}:
         return "builds its windows from the log"
     return report.message
@@ -142,7 +141,7 @@ def _read(namespace: str, config_map: str) -> tuple[list[dict[str, Any]], tuple[
 
 
 def _said(error: ApiError, config_map: str) -> str:
-    """Say an error of the API for someone who only wanted to look."""
+    """Describe an error of the API to a user who only reads."""
     message = error.status.message or str(error)
     if error.status.code == _FORBIDDEN:
         return f"{message}; ask for the right to read fraudrules and configmaps in the namespace"
@@ -175,7 +174,7 @@ def _print(standings: list[Standing], reports: tuple[Report, ...]) -> None:
 
 
 def _details(told: Standing) -> Iterable[str]:
-    """What is wrong with a rule, where anything is."""
+    """Return the problems of a rule."""
     lacking = ", ".join(f"{pod} ({why})" for pod, why in told.lack.items())
     notes = [
         *([told.message] if told.message else []),

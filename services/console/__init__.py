@@ -1,1 +1,1 @@
-"""The console: one page that shows how the detectors do, for whoever has no Grafana."""
+"""The console: a web page about the detectors, for users without Grafana."""

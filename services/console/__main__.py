@@ -1,10 +1,9 @@
-"""`python -m services.console`: a page about the detectors, served until told to stop."""
+"""`python -m services.console`: serve a page about the detectors until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 import time
@@ -17,19 +16,18 @@ import structlog
 from services.console.detectors import Detectors
 from services.console.figures import Figures
 from services.console.frauds import Fraud, fraud_of
+from services.console.hosts import host_check
 from services.console.latest import Latest
 from services.console.settings import ConsoleSettings, endpoints
 from services.console.state import state_of
-from services.settings import SettingError, load
-from services.telemetry import StatusServer, configure_logs
+from services.telemetry import Heartbeat, StatusServer, run_service
 
 log = structlog.get_logger()
 
-# Detectors are asked this often, however many look at the page.
+# Interval of the requests to the detectors, however many people look at the page.
 ROUND_SECONDS = 1.0
 STANDSTILL_SECONDS = 30.0
 FRAUDS = 20
-USAGE_ERROR = 2
 
 _PAGE = Path(__file__).with_name("page")
 _TYPES = {
@@ -41,35 +39,33 @@ _TYPES = {
 
 
 def main() -> int:
-    """Run the console; the exit code is 0 after a stop that was asked for."""
-    try:
-        settings = load(ConsoleSettings, os.environ)
-        configure_logs("console", settings.log_level)
-        logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request
-        asyncio.run(Console(settings).run())
-    except SettingError as error:
-        sys.stderr.write(f"console: {error}\n")
-        return USAGE_ERROR
+    """Run the console; the exit code is 0 after SIGTERM or SIGINT."""
+    return run_service("console", ConsoleSettings, _work)
+
+
+def _work(settings: ConsoleSettings) -> int:
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request
+    asyncio.run(Console(settings).run())
     log.info("stopped")
     return 0
 
 
 class Console:
-    """The parts of the console, put together."""
+    """All parts of the console."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
         self._detectors = Detectors(endpoints(settings.detectors))
         self._figures = Figures()
         self._frauds: Latest[Fraud] = Latest(settings, settings.fraud_topic, FRAUDS, fraud_of)
-        self._beat = time.monotonic()
+        self._heartbeat = Heartbeat(STANDSTILL_SECONDS)
         self._page = b""
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT.
 
         Raises:
-            SettingError: the port is taken.
+            SettingError: The port is in use.
 
         """
         stop = asyncio.Event()
@@ -85,6 +81,9 @@ class Console:
                 ready=lambda: None,
                 pages={"/state": lambda: self._page},
                 files=page_files(),
+                check_host=host_check(
+                    [name.strip() for name in self._settings.allowed_hosts.split(",")]
+                ),
             )
             port = status.start()
             self._frauds.start()
@@ -101,15 +100,15 @@ class Console:
                 status.stop()
 
     async def _round(self, http: httpx2.AsyncClient) -> None:
-        """Ask everybody once, and write the page's state."""
+        """Ask all detectors once, and update the page's state."""
         detectors, figures = self._detectors, self._figures
         for address in await detectors.round(http, time.time()):
             figures.forget(address)
         for one in detectors.known.values():
             if one.answers and one.sample is not None:
                 figures.add(one.address, one.sample.counts)
-        self._beat = time.monotonic()
-        figures.tick(self._beat)
+        self._heartbeat.tick()
+        figures.tick(time.monotonic())
         state = state_of(
             at=time.time(),
             rates=figures.rates(),
@@ -122,14 +121,13 @@ class Console:
         self._page = msgspec.json.encode(state)
 
     def _live(self) -> str | None:
-        if not self._frauds.alive:
+        if not self._frauds.is_alive():
             return "the reader of frauds has ended"
-        still = time.monotonic() - self._beat
-        return f"no round for {still:.0f} s" if still > STANDSTILL_SECONDS else None
+        return self._heartbeat.standstill()
 
 
 def page_files() -> dict[str, tuple[str, bytes]]:
-    """What a browser loads, by path, with content types."""
+    """Return the files for the browser, by path, with content types."""
     found = {f"/{file.name}": (_TYPES[file.suffix], file.read_bytes()) for file in _PAGE.iterdir()}
     return {"/": found.pop("/index.html"), **found}
 

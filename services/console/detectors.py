@@ -1,29 +1,30 @@
-"""Which detectors there are, and what each of them answers."""
+"""Find the detectors, and ask each of them."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import msgspec
 
 from services.console.samples import Sample, read_sample
+from services.telemetry.fetching import PageTooLargeError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from services.console.settings import Endpoint
 
-# A detector answers in milliseconds; one that does not must not hold up the page.
+# A detector answers in milliseconds; one that does not must not delay the page.
 ANSWER_SECONDS = 2.0
-# One that is silent, and that no name stands for any more, was taken away: so long it is told of.
+# A silent detector whose name no longer resolves was removed: it is still shown for this long.
 REMEMBER_SECONDS = 600.0
 
 
 class Known(msgspec.Struct):
-    """A detector: its last answer, and since when (seconds of the epoch) and why it is silent."""
+    """A detector: its last answer; if it is silent, since when (seconds of the epoch) and why."""
 
     address: str
     sample: Sample | None = None
@@ -32,12 +33,12 @@ class Known(msgspec.Struct):
 
     @property
     def answers(self) -> bool:
-        """Whether it did when it was last asked."""
+        """True if it answered the last request."""
         return self.silent_since is None
 
 
 class Unknown(msgspec.Struct):
-    """A name that stands for no address: since when (seconds of the epoch), and why."""
+    """A name that does not resolve: since when (seconds of the epoch), and why."""
 
     host: str
     since: float
@@ -45,10 +46,10 @@ class Unknown(msgspec.Struct):
 
 
 class Detectors:
-    """Asks all detectors, time and again.
+    """Asks all detectors repeatedly.
 
     Args:
-        endpoints: of their status endpoints. Names are looked up at each round.
+        endpoints: Their status endpoints. Names are resolved in each round.
 
     """
 
@@ -58,14 +59,14 @@ class Detectors:
         self.unknown: dict[str, Unknown] = {}
 
     async def round(self, http: httpx2.AsyncClient, now: float) -> list[str]:
-        """Look names up and ask every detector.
+        """Resolve the names and ask every detector.
 
         Args:
-            http: asks them.
-            now: seconds of the epoch.
+            http: Client for the requests.
+            now: Current time in seconds of the epoch.
 
         Returns:
-            The addresses of those that are forgotten from here on.
+            The addresses of detectors that are forgotten from now on.
 
         """
         found = await asyncio.gather(*(self._look_up(e, now) for e in self._endpoints))
@@ -89,34 +90,36 @@ class Detectors:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                # Status endpoints listen on IPv4.
-                found = await loop.getaddrinfo(
-                    host, port, family=socket.AF_INET, type=socket.SOCK_STREAM
-                )
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             said = getattr(error, "strerror", None) or "it cannot be looked up"
             since = self.unknown[host].since if host in self.unknown else now
             self.unknown[host] = Unknown(host, since, said)
             return set()
         self.unknown.pop(host, None)
-        return {":".join(map(str, address)) for *_, address in found}
+        # A detector with an address of each family counts as one.
+        family = min(found)[0]
+        return {_text(address) for one, *_, address in found if one == family}
 
     async def _ask(self, http: httpx2.AsyncClient, one: Known, now: float) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                metrics, ruleset = await asyncio.gather(
-                    http.get(f"http://{one.address}/metrics"),
-                    http.get(f"http://{one.address}/ruleset"),
-                )
-            metrics.raise_for_status()
-            ruleset.raise_for_status()
-            one.sample = read_sample(metrics.text, ruleset.content)
+            metrics, ruleset = await asyncio.gather(
+                fetch(http, f"http://{one.address}/metrics", ANSWER_SECONDS),
+                fetch(http, f"http://{one.address}/ruleset", ANSWER_SECONDS),
+            )
+            one.sample = read_sample(metrics.decode(), ruleset)
         except (TimeoutError, httpx2.HTTPError, ValueError, KeyError) as error:
             one.said = _words(error)
             if one.silent_since is None:
                 one.silent_since = now
         else:
             one.silent_since, one.said = None, ""
+
+
+def _text(address: tuple[Any, ...]) -> str:
+    """Format an address of IPv4 or IPv6 for a URL."""
+    host, port, *_ = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _words(error: Exception) -> str:
@@ -129,5 +132,7 @@ def _words(error: Exception) -> str:
             return "no connection to it"
         case httpx2.HTTPError():
             return f"the connection broke ({type(error).__name__})"
+        case PageTooLargeError():
+            return str(error)
         case _:
             return "it answers, but not as a detector does"

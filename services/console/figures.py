@@ -1,4 +1,4 @@
-"""Counts of all detectors together, and what came of them lately."""
+"""Counts of all detectors together, and their recent rates."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from services.console.samples import VERDICTS, by_label, quantile
 if TYPE_CHECKING:
     from services.console.samples import Counts
 
-# Over so long rates, shares and latencies are told.
+# Length of the window for rates, shares and latencies.
 WINDOW_SECONDS = 10.0
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What happened a second lately, and how long a decision took, in seconds.
+    """Recent rates per second, and the latency of decisions, in seconds.
 
-    Without a moment to compare with there are none; without transactions
-    there is no share and no latency. A latency beyond what is measured is infinite, in JSON null.
+    There are no rates without an earlier moment to compare with, and no share or latency
+    without transactions. A latency above the largest bucket is infinite, null in JSON.
     """
 
     transactions: float | None = None
@@ -31,10 +31,10 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Figures:
-    """Adds up what detectors count, each since its own start.
+    """Adds up the counts of detectors, each since its own start.
 
-    A count that is less than before is that of a process that began anew, and
-    all of it came since. `totals` never shrink, also when a detector is gone.
+    If a count is less than before, the process has restarted, and the whole count is new.
+    `totals` never decrease, even if a detector is removed.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Figures:
         self._moments: deque[tuple[float, Counts]] = deque()
 
     def add(self, detector: str, counts: Counts) -> None:
-        """Take a detector's counts. What it had when it was first seen is in no rate."""
+        """Add a detector's counts. Those of its first answer are in no rate."""
         last = self._last.get(detector)
         for key, n in counts.items():
             before = 0 if last is None else last.get(key, 0)
@@ -55,11 +55,11 @@ class Figures:
         self._last[detector] = counts
 
     def forget(self, detector: str) -> None:
-        """Take note that a detector does not come back; what it counted stays."""
+        """Forget a detector that was removed; its counts stay in the totals."""
         self._last.pop(detector, None)
 
     def tick(self, now: float) -> None:
-        """Keep a moment, by a monotonic clock, for rates to be compared with."""
+        """Store the current totals, with a monotonic time, for later rates."""
         self._moments.append((now, dict(self._grown)))
         while len(self._moments) > 2 and now - self._moments[1][0] >= WINDOW_SECONDS:
             self._moments.popleft()

@@ -1,38 +1,40 @@
-"""A fraud as the page shows it: the payment, and in words why it is one.
+"""A fraud as the page shows it: the payment, and the reasons as text.
 
-Names and texts come from strangers. They are cut, and what cannot be seen or
-turns the direction of what follows is written out; the page shows them as text.
+Names and texts come from strangers. They are shortened, and characters that are invisible or
+change the direction of text are escaped; the page inserts them as text.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from services.records.words import aggregate_words, decision_of, effect_words, payment_of
+from services.records.words import Match, aggregate_words, decision_of, effect_words, payment_of
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-# So much of a text is shown, and of the whole of it when it is asked for, in characters.
+# Largest number of characters of a text that are shown, and of the tooltip with more of it.
 SHOWN, FULL = 40, 400
-# A description may have 1,024.
+# A description may have 1,024 characters.
 DESCRIPTION = 300
-# So many rules explain a fraud; of the rest it is said how many they are.
+# Up to this many rules explain a fraud; of the others only their number is shown.
 MOST_REASONS = 8
+# The end of the year 9999. A browser cannot show dates far beyond it.
+LAST_DATE_MS = 253_402_300_799_999
 _ELLIPSIS = "…"
 
 
 class Text(msgspec.Struct, frozen=True):
-    """A text that is shown, and where that is cut, more of it."""
+    """A text as it is shown, and more of it if it was shortened."""
 
     shown: str
     full: str = ""
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """A rule that matched: what it is for, what its aggregates came to, and what it did."""
+    """A matched rule: its description, the values of its aggregates, and its effect."""
 
     rule: Text
     description: Text
@@ -42,10 +44,10 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Fraud(msgspec.Struct, frozen=True):
-    """A record of the fraud topic; `at` is when it was written, in seconds of the epoch.
+    """A record of the fraud topic; `at` is the time it was written, in seconds of the epoch.
 
-    Without a payment, its value is no transaction. `score` is None, and there
-    are no reasons, where it has no explanation that can be read.
+    `payment` is None if the value is not a transaction. `score` is None, and there
+    are no reasons, if it has no readable explanation.
     """
 
     id: str
@@ -58,31 +60,14 @@ class Fraud(msgspec.Struct, frozen=True):
     more_reasons: int = 0
 
 
-class _Match(msgspec.Struct, frozen=True, rename="camel"):
-    """A match in the explanation, as far as it is shown."""
-
-    rule: str
-    mode: str
-    action: str
-    score: int
-    reason_code: str
-    description: str = ""
-    aggregates: dict[str, float | int | None] = {}
-
-
-class _Explanation(msgspec.Struct, frozen=True):
-    score: int
-    matches: tuple[_Match, ...]
-
-
 def fraud_of(message: Message) -> Fraud:
-    """Read a record, whatever is in it."""
+    """Read a record with any content."""
     payment = payment_of(message)
-    explanation = _explanation(message)
+    explanation = decision_of(message)
     matches = explanation.matches if explanation else ()
     return Fraud(
         id=f"{message.partition()}-{message.offset()}",
-        at=message.timestamp()[1] / 1000,
+        at=min(max(message.timestamp()[1], 0), LAST_DATE_MS) / 1000,
         money=cut(payment.money) if payment else Text("no transaction"),
         source=cut(payment.source) if payment else Text(""),
         target=cut(payment.target) if payment else Text(""),
@@ -93,14 +78,14 @@ def fraud_of(message: Message) -> Fraud:
 
 
 def cut(text: str, shown: int = SHOWN) -> Text:
-    """Cut a text in its middle, and write out what would not be seen."""
+    """Shorten a text in the middle, and escape invisible characters."""
     full = _middle(visible(_middle(text, FULL)), FULL)
     short = _middle(full, shown)
     return Text(short, "" if short == full else full)
 
 
 def visible(text: str) -> str:
-    """Write out, by their number, characters that are not printed or turn the direction of text."""
+    """Escape characters that are not printable or change the direction of text."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
@@ -113,20 +98,11 @@ def _middle(text: str, most: int) -> str:
     return text[: most - 1 - end] + _ELLIPSIS + text[-end:]
 
 
-def _explanation(message: Message) -> _Explanation | None:
-    try:
-        told = decision_of(message)
-        return None if told is None else msgspec.convert(told, _Explanation)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reason(match: _Match) -> Reason:
-    plain: dict[str, Any] = msgspec.to_builtins(match)
+def _reason(match: Match) -> Reason:
     return Reason(
         rule=cut(match.rule),
         description=cut(match.description, DESCRIPTION),
         told=tuple(cut(words) for words in aggregate_words(match.aggregates)),
         code=cut(match.reason_code),
-        effect=effect_words(plain),
+        effect=effect_words(match),
     )

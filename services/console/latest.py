@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -12,6 +11,8 @@ from confluent_kafka import KafkaException, TopicPartition
 from services.records.reading import reader, tail_offset
 from services.streams.clients import ATTEMPT_SECONDS, Certificates
 from services.streams.processing import place_of
+from services.streams.tls import reason
+from services.threads import StoppableThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 T = TypeVar("T")
-# Whether the topic can be read, and has more partitions, is looked at this often.
+# Interval of the check whether the topic can be read and has more partitions.
 LOOK_SECONDS = 2.0
-# Markers of transactions take offsets too: with one for each record, so many offsets hold a half.
+# Transaction markers have offsets too: with one marker for each record, half of the offsets have
+# records.
 _OFFSETS_FOR_A_RECORD = 4
-# Little is read ahead, as only the newest count. What librdkafka would log, many lines for each
-# attempt, is told on the page, and once in our own log.
+# Little is read ahead, because only the newest records count. librdkafka would log many lines for
+# each failed attempt; the problem is shown on the page, and logged once.
 _OPTIONS: Config = {
     "log_level": 2,
     "auto.offset.reset": "earliest",
@@ -39,68 +41,54 @@ _OPTIONS: Config = {
 
 
 class Trouble(NamedTuple):
-    """Why the topic cannot be read, and since when, in seconds of the epoch."""
+    """The reason why the topic cannot be read, and since when, in seconds of the epoch."""
 
     since: float
     said: str
 
 
-class Latest(Generic[T]):
-    """Follows a topic from shortly before its end, in no group.
+class Latest(StoppableThread, Generic[T]):
+    """Follows a topic from shortly before its end, without a group.
 
     Args:
-        settings: where to connect.
-        topic: that is read.
-        keep: so many of the newest records are kept.
-        shape: makes of a record what is kept of it.
+        settings: Kafka settings with the brokers' addresses.
+        topic: Topic to read.
+        keep: Number of newest records to keep.
+        shape: Converts a record to the value that is kept.
 
     """
 
     def __init__(
         self, settings: KafkaSettings, topic: str, keep: int, shape: Callable[[Message], T]
     ) -> None:
+        super().__init__("latest")
         self._settings = settings
         self._topic = topic
         self._keep = keep
         self._shape = shape
-        # By partition and offset: when it was written, and what is kept of it.
+        # By partition and offset: the time it was written, and the value that is kept.
         self._kept: dict[tuple[int, int], tuple[int, T]] = {}
         self.records: tuple[T, ...] = ()
-        """From old to new, as the broker wrote them."""
+        """Values from old to new, by the times of their records."""
         self.trouble: Trouble | None = Trouble(time.time(), "no broker has answered yet")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="latest", daemon=True)
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread is there, which has to be from the start to the stop."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop reading."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def run(self) -> None:
+        """Follow the topic, with a new client after each failure."""
+        while not self.stopping.is_set():
             try:
                 self._follow()
             except KafkaException as error:
-                said = error.args[0].str()
+                said = reason(self._settings, error.args[0])
                 if self.trouble is None or self.trouble.said != said:
                     log.warning("topic not read", topic=self._topic, reason=said)
                 self.trouble = Trouble(self.trouble.since if self.trouble else time.time(), said)
-                self._stop.wait(1.0)
+                self.stopping.wait(1.0)
 
     def _follow(self) -> None:
-        """Read with one client until it is stopped, or its certificates are others.
+        """Read with one client until the stop, or until certificates are renewed.
 
         Raises:
-            KafkaException: the topic cannot be read.
+            KafkaException: The topic cannot be read.
 
         """
         certificates = Certificates(self._settings)
@@ -108,7 +96,7 @@ class Latest(Generic[T]):
         known: set[int] = set()
         look_at = 0.0
         try:
-            while not self._stop.is_set() and not certificates.renewed():
+            while not self.stopping.is_set() and not certificates.renewed():
                 if time.monotonic() >= look_at:
                     known |= self._look(consumer, known)
                     look_at = time.monotonic() + LOOK_SECONDS
@@ -119,7 +107,7 @@ class Latest(Generic[T]):
             consumer.close()
 
     def _look(self, consumer: Consumer, known: set[int]) -> set[int]:
-        """Ask for the topic's partitions, and begin to read those that are not known."""
+        """Find the topic's partitions, and begin to read the new ones."""
         topic = consumer.list_topics(self._topic, ATTEMPT_SECONDS).topics[self._topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
@@ -131,7 +119,7 @@ class Latest(Generic[T]):
         return new
 
     def _take(self, messages: list[Message]) -> None:
-        # A producer may write any time; one in the future is not to stay in front of what comes.
+        # A producer may write any time; a record of the future must not stay the newest one.
         now_ms = time.time_ns() // 1_000_000
         placed = {place_of(message): message for message in messages}
         times = {at: min(message.timestamp()[1], now_ms) for at, message in placed.items()}

@@ -1,4 +1,4 @@
-"""What a detector says of itself at one moment: its `/metrics` and its `/ruleset`, read."""
+"""Parse the `/metrics` and the `/ruleset` of a detector at one moment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What is counted, and the label that it is counted by; other labels are added up.
+# Metrics that are used, with the label to group by; values of other labels are added up.
 _COUNTERS = {
     "fraud_transactions_total": "verdict",
     "fraud_dead_letters_total": "reason",
@@ -21,12 +21,12 @@ _COUNTERS = {
 VERDICTS, DEAD_LETTERS, MATCHES, ERRORS, LATENCIES = _COUNTERS
 _LAG = "fraud_consumer_lag_records"
 
-# By metric and the value of its label.
+# By metric and value of that label.
 Counts = dict[tuple[str, str], float]
 
 
 class RuleLine(msgspec.Struct, frozen=True):
-    """A rule as a detector tells of it."""
+    """A rule on a detector's page."""
 
     name: str
     state: str
@@ -35,7 +35,7 @@ class RuleLine(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, rename="camel"):
-    """A detector's `/ruleset`: what is in force (the hash of each rule), and how each stands."""
+    """A detector's `/ruleset`: the rules in force (with their hashes), and each rule's state."""
 
     hash: str
     in_force: dict[str, str]
@@ -51,35 +51,35 @@ class Sample(NamedTuple):
 
     @property
     def judged(self) -> int:
-        """Records that have their verdict, or are dead letters."""
+        """Number of records with a verdict, or that became dead letters."""
         return int(sum(by_label(self.counts, VERDICTS).values())) + self.dead_letters
 
     @property
     def legit(self) -> int:
-        """Transactions that are legit."""
+        """Number of legit transactions."""
         return int(self.counts.get((VERDICTS, "legit"), 0))
 
     @property
     def fraud(self) -> int:
-        """Transactions that are fraud."""
+        """Number of frauds."""
         return int(self.counts.get((VERDICTS, "fraud"), 0))
 
     @property
     def dead_letters(self) -> int:
-        """Records that are no transaction."""
+        """Number of rejected records."""
         return int(sum(by_label(self.counts, DEAD_LETTERS).values()))
 
     @property
     def matches(self) -> dict[str, int]:
-        """How often each rule matched, in all modes."""
+        """Number of matches of each rule, in all modes."""
         return {rule: int(n) for rule, n in by_label(self.counts, MATCHES).items()}
 
 
 def read_sample(metrics: str, ruleset: bytes) -> Sample:
-    """Read what a detector answered.
+    """Parse the answers of a detector.
 
     Raises:
-        ValueError: these are not the pages of a detector.
+        ValueError: These are not the pages of a detector.
 
     """
     page = msgspec.json.decode(ruleset, type=Page)
@@ -96,17 +96,17 @@ def read_sample(metrics: str, ruleset: bytes) -> Sample:
 
 
 def by_label(counts: Mapping[tuple[str, str], float], metric: str) -> dict[str, float]:
-    """Give the counts of one metric, by the value of its label."""
+    """Return the counts of one metric, by the value of its label."""
     return {value: n for (name, value), n in counts.items() if name == metric}
 
 
 def quantile(
     before: Mapping[tuple[str, str], float], now: Mapping[tuple[str, str], float], q: float
 ) -> float | None:
-    """Estimate a quantile of the latencies, in seconds, that came between two moments.
+    """Estimate a quantile of the latencies, in seconds, between two moments.
 
     Returns:
-        The upper bound of the bucket that it falls into (that of the last is infinite), or None
+        The upper bound of the quantile's bucket (that of the last one is infinite), or None
         without data.
 
     """

@@ -1,4 +1,4 @@
-"""The console's settings, each an environment variable of the same name in capitals."""
+"""The console's settings, each from the environment variable of the same name in capitals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.settings import KafkaSettings, SettingError
 
 
 class ConsoleSettings(KafkaSettings, frozen=True, kw_only=True):
-    """What the console reads from its environment."""
+    """Environment variables of the console."""
 
     fraud_topic: Annotated[str, Meta(min_length=1, description="Where frauds are read from.")] = (
         "streaming.transactions.fraud"
@@ -23,6 +23,13 @@ class ConsoleSettings(KafkaSettings, frozen=True, kw_only=True):
             "name that stands for several addresses is as many detectors.",
         ),
     ] = "localhost:8080"
+    allowed_hosts: Annotated[
+        str,
+        Meta(
+            description="Names, with commas, that the page is asked for by beside addresses, "
+            "localhost and those of Services: that of an Ingress, for example."
+        ),
+    ] = ""
 
 
 class Endpoint(NamedTuple):
@@ -33,10 +40,10 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(text: str) -> list[Endpoint]:
-    """Read the setting DETECTORS.
+    """Parse the setting DETECTORS.
 
     Raises:
-        SettingError: it is no list of host:port.
+        SettingError: It is not a list of host:port.
 
     """
     found = []
@@ -46,5 +53,5 @@ def endpoints(text: str) -> list[Endpoint]:
             raise SettingError(
                 f"DETECTORS is {text!r}; expected host:port, or several with commas between"
             )
-        found.append(Endpoint(host, int(port)))
+        found.append(Endpoint(host.strip("[]"), int(port)))
     return found

@@ -1,6 +1,6 @@
-"""What the page is given: everything that it shows at one moment, as JSON.
+"""The data of the page at one moment, as JSON.
 
-Pure: samples, totals and records come in. Times are seconds of the epoch.
+Pure: the input is samples, totals and records. Times are seconds of the epoch.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from services.console.latest import Trouble
     from services.console.samples import Counts, RuleLine
 
-# The gravest first: that is told where detectors differ.
+# The most severe state first: it is shown if detectors differ.
 _STATES = ("Invalid", "Stale", "Warming", "Ready", "Disabled")
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """What is not there, since when, and why."""
+    """Something that is missing, since when, and why."""
 
     what: str
     since: float
@@ -34,7 +34,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A rule over all detectors; `versions` are how many of it are in force at once."""
+    """A rule over all detectors; `versions` is the number of its versions in force."""
 
     name: Text
     mode: str
@@ -58,14 +58,14 @@ class Detector(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """So many for one reason."""
+    """The count for one reason."""
 
     reason: Text
     count: int
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counts in all: since the start of the detectors that the console has seen."""
+    """Total counts since the start of the detectors that the console has seen."""
 
     legit: int
     fraud: int
@@ -73,7 +73,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """One moment."""
+    """All data of the page at one moment."""
 
     at: float
     window: float
@@ -98,16 +98,16 @@ def state_of(
     frauds: Iterable[Fraud],
     trouble: Trouble | None,
 ) -> State:
-    """Put a moment together.
+    """Build the state of one moment.
 
     Args:
-        at: when it is, in seconds of the epoch.
-        rates: of all detectors.
-        totals: counts of all detectors.
-        known: the detectors.
-        unknown: names that stand for none.
-        frauds: from old to new.
-        trouble: why no frauds are read.
+        at: Time of the moment, in seconds of the epoch.
+        rates: Rates of all detectors.
+        totals: Counts of all detectors.
+        known: Detectors that were found.
+        unknown: Names that do not resolve.
+        frauds: Latest frauds, from old to new.
+        trouble: The reason why no frauds can be read.
 
     """
     detectors = sorted(known, key=lambda one: one.address)
@@ -164,7 +164,7 @@ def _detector(one: Known) -> Detector:
 
 
 def _rules(detectors: list[Known], totals: Mapping[tuple[str, str], float]) -> tuple[Rule, ...]:
-    """Tell of each rule that a detector knows; while none answers, as it was when one did."""
+    """Return each rule that a detector has; while none answers, by the last answers."""
     answering = [one.sample for one in detectors if one.answers and one.sample]
     samples = answering or [one.sample for one in detectors if one.sample]
     matches, errors = by_label(totals, MATCHES), by_label(totals, ERRORS)

@@ -1,1 +1,1 @@
-"""The detector: judges each transaction of the input topic once and passes it on."""
+"""The detector: judges each transaction of the input topic once and forwards it."""

@@ -1,9 +1,9 @@
-"""From a batch of records to where each goes: the hot path.
+"""From a batch of records to the route of each record: the hot path.
 
-Everything per record is C called through `map`, numpy, or one of two loops:
-settling event times, and the ruleset's generated function. What a mask of
-matches means (topic, headers) is looked up in a table that fills itself; only
-matches that tell of aggregates are written anew each time.
+The work per record is done by C functions called through `map`, by numpy, and by two loops: over
+event times that are not all integers, and in the ruleset's generated function. The route of a match
+mask (topic, headers) comes from a cache that is filled on first use. Only matches whose explanation
+has values of aggregates are written one by one.
 """
 
 from __future__ import annotations
@@ -12,137 +12,41 @@ import time
 from collections import Counter
 from itertools import compress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from services.detector.partitions import write_note
-from services.detector.reading import NEVER, milliseconds, name
+from services.detector import offset_metadata
+from services.detector.answers import answer_forged
+from services.detector.outcomes import Judged, Outcome, Payment, Routes, Topics
+from services.detector.reading import milliseconds, name
 from services.streams.dead_letters import dead_letter_headers
 from services.streams.processing import place_of
 from services.telemetry import metrics
 from services.transactions import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Message, TopicPartition
 
     from services.detector.keying import Keying
     from services.detector.partitions import Partitions
     from services.detector.reading import Read, Reader, Times
     from services.detector.ruleset_source import RulesetSource
-    from services.rules import Decision, Ruleset
+    from services.detector.stream_time import Mark
+    from services.rules import Ruleset
+    from services.streams.group_consumer import GroupConsumer
+    from services.streams.identity import TopicIdentity
     from services.streams.processing import Batch, Headers, Route
-    from services.transactions import Refusal
+    from services.transactions import Rejection
 
 MEASURE_EVERY_SECONDS = 1.0
-DECISION_HEADER = "fraud.decision"
-
-# The currency and the amount, in whole units; None where a transaction leaves it out.
-Payment = tuple[str | None, float | None]
-
-
-class Topics(NamedTuple):
-    """Where records go."""
-
-    legit: str
-    fraud: str
-    dead_letters: str
-
-
-class Routes(dict[int, "Route"]):
-    """What each mask of matches comes to; worked out when first met."""
-
-    def __init__(self, ruleset: Ruleset, topics: Topics) -> None:
-        super().__init__()
-        self.frauds: dict[int, bool] = {}
-        """Which of the masks met so far are fraud."""
-        self._ruleset = ruleset
-        self._topics = {"legit": topics.legit, "fraud": topics.fraud}
-
-    def __missing__(self, mask: int) -> Route:
-        """Decide a mask. Without a match nothing is added to the record."""
-        decision = self._ruleset.decide(mask)
-        self.frauds[mask] = decision.verdict == "fraud"
-        route = self[mask] = self._route(decision)
-        return route
-
-    def of(self, masks: list[int]) -> list[Route]:
-        """Give the route of each; most match nothing."""
-        routes = [self[0]] * len(masks)
-        for i in compress(range(len(masks)), masks):
-            routes[i] = self[masks[i]]
-        return routes
-
-    def telling(self, mask: int, values: list[Any]) -> Route:
-        """Decide a mask whose rules tell of aggregates, with their values."""
-        return self._route(self._ruleset.explain(mask, values))
-
-    def _route(self, decision: Decision) -> Route:
-        headers = explanation(decision, self._ruleset.hash) if decision.matches else None
-        return self._topics[decision.verdict], headers
-
-
-def explanation(decision: Decision, ruleset_hash: str) -> Headers:
-    """The header that tells why: verdict, score, every match, and the ruleset, as JSON.
-
-    One header and not one a part: each costs 0.6 µs to write.
-    """
-    told = {**msgspec.structs.asdict(decision), "ruleset": ruleset_hash}
-    return [(DECISION_HEADER, msgspec.json.encode(told))]
-
-
-class Outcome(NamedTuple):
-    """What was decided of one record; the rest but its refusal is that of a transaction."""
-
-    route: Route
-    ruleset: Ruleset
-    mask: int
-    time_ms: int
-    stopped: Payment | None
-    refusal: Refusal | None
-
-
-class Judged(NamedTuple):
-    """What was decided of a batch that is not committed yet.
-
-    It does without the records and the transactions: with 10,000 of them held
-    until the commit, each batch would find the memory of none in the caches.
-    """
-
-    runs: list[tuple[int, Sequence[int]]]
-    """The partitions, and the offsets of their records."""
-    ruleset: Ruleset
-    routes: list[Route]
-    masks: list[int]
-    times_ms: Times
-    stopped: list[Payment]
-    """By the frauds, in order."""
-    refused: dict[int, Refusal]
-    out_of_order: int
-
-    def outcomes(self) -> Iterator[tuple[tuple[int, int], Outcome]]:
-        """Give partition and offset of each record, and what was decided of it."""
-        frauds = {m for m in set(self.masks) if self.ruleset.decide(m).verdict == "fraud"}
-        decided = zip(self.masks, self.times_ms.tolist(), strict=True)
-        stopped = iter(self.stopped)
-        places = [(partition, offset) for partition, offsets in self.runs for offset in offsets]
-        for i, (at, route) in enumerate(zip(places, self.routes, strict=True)):
-            if refusal := self.refused.get(i):
-                yield at, Outcome(route, self.ruleset, 0, NEVER, None, refusal)
-            else:
-                mask, time_ms = next(decided)
-                payment = next(stopped, None) if mask in frauds else None
-                yield at, Outcome(route, self.ruleset, mask, time_ms, payment, None)
 
 
 class Judge:
     """Judges records, and counts them once they are committed.
 
-    A record is judged once, also when its Kafka transaction is given up: what
-    was decided is kept until the record comes again, as the windows have it in
-    them already.
+    A record is judged once, even if its Kafka transaction is aborted: the decision is kept
+    until the record is read again, because the windows contain the record already.
     """
 
     def __init__(
@@ -163,20 +67,25 @@ class Judge:
         self._ruleset = partitions.ruleset
         self._routes = Routes(self._ruleset, topics)
         self._judged: list[Judged] = []
-        # By partition and offset: what was decided of records that are to come again, and of those
-        # of them that have since the last commit.
+        # By partition and offset: decisions about records that will be read again, and about those
+        # that have been read again since the last commit.
         self._again: dict[tuple[int, int], Outcome] = {}
         self._repeated: dict[tuple[int, int], Outcome] = {}
+        # Records that become dead letters although they may be valid, because outputs reject
+        # them. They count in the windows nevertheless: the log alone determines windows.
+        self._undeliverable: dict[tuple[int, int], Rejection] = {}
+        self._stepped_over = 0
         self._appended: list[Times] = []
-        # The stream time at the offset that is committed, and at that which would be now.
-        self._committed_times: dict[int, int] = {}
-        self._times: dict[int, int] = {}
+        # Stream time at the committed offset; and at the offset that would be committed now (or at
+        # an earlier one, from which the same stream time is found).
+        self._committed_marks: dict[int, Mark] = {}
+        self._marks: dict[int, Mark] = {}
         self._measured_at = 0.0
-        for reason in Reason:  # from 0 on, so that the first of its kind is an increase
+        for reason in Reason:  # begin at 0, so that the first one is an increase
             metrics.DEAD_LETTERS.labels(reason)
 
     def assigned(self, partitions: list[int]) -> None:
-        """Take partitions on."""
+        """Start with partitions."""
         self._partitions.assigned(partitions)
 
     def revoked(self, partitions: list[int]) -> None:
@@ -185,36 +94,90 @@ class Judge:
         self._partitions.revoked(partitions)
         self._again = {at: one for at, one in self._again.items() if at[0] not in gone}
         for partition in gone:
-            self._committed_times.pop(partition, None)
-            self._times.pop(partition, None)
+            self._committed_marks.pop(partition, None)
+            self._marks.pop(partition, None)
 
     def note(self, partition: int) -> str:
-        """What is kept with a committed offset: the stream time there."""
-        stream_times = self._partitions.stream_times
-        return write_note(self._times.get(partition, stream_times.get(partition, NEVER)))
+        """Return the metadata of an offset to commit: the stream time there."""
+        mark = self._marks.get(partition)
+        if mark is None and (stream_time := self._partitions.stream_times.get(partition)):
+            mark = stream_time.mark
+        if mark is None or (ready := self._partitions.ready.get(partition)) is None:
+            return ""
+        return offset_metadata.write(mark, self._partitions.topic, ready.gap)
+
+    def same_topic(self, now: TopicIdentity) -> bool:
+        """Compare the topic with its earlier state; see `Partitions.compare`."""
+        return self._partitions.compare(now)
+
+    def passed(self, consumer: GroupConsumer, unread: set[int]) -> list[TopicPartition]:
+        """Find offsets to commit though no record came; see `Partitions.passed`."""
+        return self._partitions.passed(consumer, unread, {at[0] for at in self._again})
+
+    def look_up_again(self, consumer: GroupConsumer, partitions: list[int]) -> None:
+        """Forget partitions whose log has changed, and find again where they resume."""
+        self.revoked(partitions)
+        self._partitions.look_up_again(consumer, partitions)
+
+    def undeliverable(self, place: tuple[int, int], rejection: Rejection) -> None:
+        """Make a dead letter of a record when it is read again."""
+        self._undeliverable[place] = rejection
 
     def process(self, batch: Batch) -> list[Route]:
-        """Say where each record goes."""
-        return self._judge(batch) if not self._again else self._judge_again(batch)
+        """Return the route of each record."""
+        routes = self._judge(batch) if not self._again else self._judge_again(batch)
+        return self._divert(batch, routes) if self._undeliverable else routes
+
+    def unreadable(self, partition: int, following: int) -> str:
+        """Skip a batch that the client cannot read; one dead letter replaces it."""
+        if ready := self._partitions.ready.get(partition):
+            ready.next = following
+        self._stepped_over += 1
+        return self._topics.dead_letters
+
+    def answer(self, routes: list[Route], headers: Sequence[Headers | None]) -> None:
+        """Add this detector's decision to records that already have one, so that it comes last."""
+        answer_forged(routes, headers, self._routes.nothing_matched)
+
+    def _divert(self, batch: Batch, routes: list[Route]) -> list[Route]:
+        """Send records that outputs reject to the dead letters."""
+        for judged in self._judged:
+            self._repeated |= dict(judged.outcomes())
+        self._judged = []
+        for i, message in enumerate(batch.messages):
+            at = place_of(message)
+            if rejection := self._undeliverable.get(at):
+                before = self._repeated[at].rejection
+                # A record that is not a valid transaction keeps that reason.
+                if before and before.reason != rejection.reason:
+                    rejection = before._replace(detail=_joined(before.detail, rejection.detail))
+                routes[i] = self._topics.dead_letters, dead_letter_headers(rejection, message)
+                self._repeated[at] = self._repeated[at]._replace(
+                    route=routes[i], stopped=None, rejection=rejection
+                )
+        return routes
 
     def _judge(self, batch: Batch) -> list[Route]:
         stream_times = self._partitions.stream_times
-        for partition, _, _ in batch.runs:
-            self._committed_times.setdefault(partition, stream_times[partition])
+        for partition, begin, _ in batch.runs:
+            stream_time = stream_times[partition]
+            self._committed_marks.setdefault(partition, stream_time.mark)
+            self._partitions.ready[partition].take(batch.timestamps_ms[begin], stream_time.time_ms)
         read = self._reader.read(batch, stream_times)
         self._appended.append(read.appended_ms)
         self._keying.sample(batch, read)
         masks, routes = self._decide(batch, read)
         runs = [(p, _offsets(batch.messages[begin:end])) for p, begin, end in batch.runs]
         for partition, offsets in runs:
-            self._partitions.ready[partition].next = offsets[-1] + 1
-            self._times[partition] = stream_times[partition]
-        if read.refused:
+            ready = self._partitions.ready[partition]
+            ready.next = offsets[-1] + 1
+            self._marks[partition] = stream_times[partition].mark
+        if read.rejected:
             decided = iter(routes)
             dead_letters = self._topics.dead_letters
             routes = [
-                (dead_letters, dead_letter_headers(read.refused[i], message))
-                if i in read.refused
+                (dead_letters, dead_letter_headers(read.rejected[i], message))
+                if i in read.rejected
                 else next(decided)
                 for i, message in enumerate(batch.messages)
             ]
@@ -224,19 +187,18 @@ class Judge:
                 self._ruleset,
                 routes,
                 masks,
-                read.times_ms,
                 self._stopped(read.transactions, masks),
-                read.refused,
+                read.rejected,
                 read.out_of_order,
             )
         )
         return routes
 
     def _stopped(self, transactions: list[Any], masks: list[int]) -> list[Payment]:
-        """Give what each of the frauds would have paid."""
+        """Return the payments of a batch's frauds."""
         if self._payment is None:
             return []
-        # Most match nothing, and are none.
+        # Most records match nothing, and are not frauds.
         frauds = map(self._routes.frauds.__getitem__, compress(masks, masks))
         return list(map(self._payment, compress(compress(transactions, masks), frauds)))
 
@@ -253,6 +215,7 @@ class Judge:
             own = transactions if whole else transactions[begin:end]
             windows = self._partitions.ready[partition].windows
             columns = windows.process(own, read.times_ms[begin:end], ruleset.counted(own))
+            windows.forget_before(self._partitions.stream_times[partition].time_ms, len(own))
             found = ruleset.matches(own, columns)
             went = self._routes.of(found)
             for i in compress(range(len(found)), found):
@@ -263,7 +226,7 @@ class Judge:
         return masks, routes
 
     def _judge_again(self, batch: Batch) -> list[Route]:
-        """Give the outcomes that are known already, and judge the rest."""
+        """Return the known decisions, and judge the other records."""
         known: list[Outcome | None] = []
         appended = []
         for message, at_ms in zip(batch.messages, batch.timestamps_ms, strict=True):
@@ -273,11 +236,10 @@ class Judge:
             if outcome is not None:
                 appended.append(at_ms)
                 self._repeated[at] = outcome
-                self._times[at[0]] = max(self._times[at[0]], outcome.time_ms)
         self._appended.append(milliseconds(appended))
         for partition, _, end in batch.runs:
             _, last = place_of(batch.messages[end - 1])
-            # Those before it that did not come are committed after all.
+            # Earlier records that were not read again are committed after all.
             passed = [at for at in self._again if at[0] == partition and at[1] <= last]
             for at in passed:
                 del self._again[at]
@@ -285,25 +247,35 @@ class Judge:
         routes = iter(self._judge(type(batch).of(fresh)) if fresh else [])
         return [next(routes) if one is None else one.route for one in known]
 
-    def committed(self) -> None:
+    def committed(self, offsets: Mapping[int, int]) -> None:
         """Count what is now true."""
+        self._count()
+        self._committed_marks.update(self._marks)
+        for at in self._repeated:
+            self._undeliverable.pop(at, None)
+        for partition, offset in offsets.items():
+            if ready := self._partitions.ready.get(partition):
+                ready.committed, ready.moved_to = offset, None
+        self._clear()
+
+    def _count(self) -> None:
         now_ms = time.time_ns() // 1_000_000
         for appended in self._appended:
-            metrics.observe_latencies(now_ms - appended)
+            metrics.observe_latencies(appended, now_ms)
         masks: dict[Ruleset, Counter[int]] = {}
-        reasons: Counter[str] = Counter()
+        reasons: Counter[str] = Counter({Reason.UNREADABLE_BATCH: self._stepped_over})
         stopped: list[Payment] = []
         for judged in self._judged:
             counts = masks.setdefault(judged.ruleset, Counter())
             matched = list(compress(judged.masks, judged.masks))
             counts.update(matched)
             counts[0] += len(judged.masks) - len(matched)
-            reasons.update(refusal.reason for refusal in judged.refused.values())
+            reasons.update(rejection.reason for rejection in judged.rejected.values())
             metrics.OUT_OF_ORDER.inc(judged.out_of_order)
             stopped += judged.stopped
         for outcome in self._repeated.values():
-            if outcome.refusal is not None:
-                reasons[outcome.refusal.reason] += 1
+            if outcome.rejection is not None:
+                reasons[outcome.rejection.reason] += 1
             else:
                 masks.setdefault(outcome.ruleset, Counter())[outcome.mask] += 1
             if outcome.stopped is not None:
@@ -313,26 +285,46 @@ class Judge:
         for reason, n in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
         metrics.count_stopped(stopped)
-        self._committed_times.update(self._times)
-        self._clear()
+
+    def rewound(self, committed: Mapping[int, int]) -> dict[int, int]:
+        """Note the committed offsets, and return where partitions of a changed log resume."""
+        ready = self._partitions.ready
+        moved = {
+            number: to
+            for number in committed
+            if number in ready and (to := ready[number].moved_to) is not None
+        }
+        done = {
+            at: one
+            for at, one in self._again.items()
+            if at[0] not in moved and at[1] < committed.get(at[0], 0)
+        }
+        self._again = {at: one for at, one in self._again.items() if at not in done}
+        self._repeated = done  # committed after all, whatever the client answered
+        own = {n: offset for n, offset in committed.items() if n not in moved and offset >= 0}
+        self.committed(own)
+        return moved
 
     def aborted(self) -> None:
-        """Keep what was judged since the last commit for when it comes again."""
+        """Keep the decisions since the last commit until their records are read again."""
         ready = self._partitions.ready
+        for partition in ready.values():
+            partition.begun_at = None
         again = self._repeated
         for judged in self._judged:
             again |= dict(judged.outcomes())
         self._again |= {at: outcome for at, outcome in again.items() if at[0] in ready}
-        self._times.update(self._committed_times)
+        self._marks.update(self._committed_marks)
         self._clear()
 
     def _clear(self) -> None:
         self._judged = []
         self._repeated = {}
         self._appended = []
+        self._stepped_over = 0
 
-    def between_transactions(self, consumer: Consumer) -> bool:
-        """Take up partitions and rulesets, and measure once in a while."""
+    def between_transactions(self, consumer: GroupConsumer) -> bool:
+        """Make partitions and rulesets ready, and update metrics at intervals."""
         busy = self._partitions.turn(consumer, self._rules.current)
         if self._partitions.ruleset is not self._ruleset:
             self._ruleset = self._partitions.ruleset
@@ -344,8 +336,13 @@ class Judge:
         return busy
 
 
+def _joined(detail: str, more: str) -> str:
+    """Join two details; the first one may already be there from an earlier attempt."""
+    return detail if detail.endswith(more) else f"{detail}; {more}"
+
+
 def _offsets(messages: list[Message]) -> Sequence[int]:
-    """Give the offsets of one partition's records, which are in order."""
+    """Return the offsets of one partition's records, which are in order."""
     (_, first), (_, last) = place_of(messages[0]), place_of(messages[-1])
     if last - first == len(messages) - 1:
         return range(first, last + 1)

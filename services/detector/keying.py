@@ -1,7 +1,7 @@
-"""Whether the input topic is keyed as declared: a sample of keys against the field.
+"""Check that the input topic is keyed as declared: a sample of keys is compared with the field.
 
-A window is right only if all of a key's transactions meet in one partition. So
-where records are keyed by something else, it is said, and not silently wrong.
+A window is exact only if all transactions of a key are in one partition. If records have
+other keys, this is reported, because the values would be wrong without any other sign.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SAY_EVERY_SECONDS = 60.0
-# So many of the last samples are looked at: a producer that was mended is forgiven.
+# Number of samples that count: after a producer is corrected, its old samples are forgotten.
 SAMPLES = 500
 _MOST_SHOWN = 40
 
 
 class Keying:
-    """Compares one record a batch.
+    """Compares the key of one record a batch with the field.
 
     Args:
-        field: that the topic is keyed by, "none" for a topic without keys.
+        field: Name of the field that the topic is keyed by, "none" for a topic without keys.
 
     """
 
@@ -44,7 +44,7 @@ class Keying:
 
     @property
     def mismatched(self) -> int:
-        """How many of the last samples were keyed by something else."""
+        """Number of samples, of the latest ones, with another key than the field."""
         return self._samples.count(False)
 
     def sample(self, batch: Batch, read: Read) -> None:
@@ -64,7 +64,7 @@ class Keying:
             self._said_at = time.monotonic()
             log.warning(
                 "records are not keyed as declared: windows may miss some; "
-                "set KEYED_BY to what they are keyed by, or mend the producer",
+                "set KEYED_BY to what they are keyed by, or correct the producer",
                 keyed_by=self.field,
                 key=_shown(key),
                 expected=_shown(value),
@@ -73,7 +73,7 @@ class Keying:
             )
 
     def page(self) -> dict[str, Any]:
-        """What `/ruleset` tells of it."""
+        """Return this check's part of the `/ruleset` page."""
         return {
             "field": self.field,
             "sampled": len(self._samples),
@@ -82,7 +82,7 @@ class Keying:
 
 
 def _key_of(value: object) -> bytes | None:
-    """What a producer writes as the key: a text as it is, anything else as in JSON."""
+    """Return the key that a producer writes for a value: text as it is, else the JSON text."""
     if value is None:
         return None
     return value.encode() if isinstance(value, str) else msgspec.json.encode(value)

@@ -1,69 +1,60 @@
-"""How often each rule matched within the last hour.
+"""Number of matches of each rule within the last hour.
 
-The counters only rise, from the process's start on. Looked at once a minute, beside the stream,
-they tell what they were an hour ago; the rest is a difference. Whoever asks is told so at any time,
-and has to remember nothing.
+The metrics' counters count from the start of the process. A thread stores their values once a
+minute; the matches of the last hour are the difference between now and an hour ago. So a client
+can ask at any time and has to store nothing.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, deque
 from typing import Any, NamedTuple
 
 from services.telemetry import metrics
+from services.threads import StoppableThread
 
 LOOK_EVERY_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
 
 
 class Look(NamedTuple):
-    """What the counters were, by rule and mode; `at` is monotonic seconds, `time` epoch seconds."""
+    """Values of the counters by rule and mode; `at` is monotonic seconds, `time` epoch seconds."""
 
     at: float
     time: float
     counts: Counter[tuple[str, str]]
 
 
-class RecentMatches:
-    """Counts the matches of the last hour, or of all the time since it was made where that is less.
+class RecentMatches(StoppableThread):
+    """Counts the matches of the last hour, or since the start if that is less than an hour ago.
 
-    The hour may be a minute longer, as the counters are looked at so often.
+    The hour may be up to a minute longer, because the counters are stored once a minute.
     """
 
     def __init__(self) -> None:
+        super().__init__("matches")
         self._looks = deque([_look()])
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="matches", daemon=True)
 
-    def start(self) -> None:
-        """Begin to look at the counters."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop looking."""
-        self._stop.set()
-        self._thread.join()
-
-    def page(self) -> dict[str, Any]:
-        """Tell for each rule how often it matched, by mode, and since when (epoch seconds)."""
-        return told(self._looks[0], _look())
-
-    def _watch(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_SECONDS):
+    def run(self) -> None:
+        """Store the counters once a minute."""
+        while not self.stopping.wait(LOOK_EVERY_SECONDS):
             self._looks.append(_look())
             forget(self._looks)
 
+    def page(self) -> dict[str, Any]:
+        """Return each rule's matches by mode, and since when they count (epoch seconds)."""
+        return told(self._looks[0], _look())
+
 
 def forget(looks: deque[Look]) -> None:
-    """Drop the looks that lie before the last one that is an hour old."""
+    """Drop the looks before the latest one that is at least an hour old."""
     while len(looks) > 1 and looks[-1].at - looks[1].at >= HOUR_SECONDS:
         looks.popleft()
 
 
 def told(first: Look, last: Look) -> dict[str, Any]:
-    """Tell what was counted between two looks, as `/ruleset` does."""
+    """Return the matches between two looks, in the form of `/ruleset`."""
     matches: dict[str, dict[str, int]] = {}
     for (rule, mode), n in (last.counts - first.counts).items():
         matches.setdefault(rule, {})[mode] = n

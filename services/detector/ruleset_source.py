@@ -1,14 +1,13 @@
 """Rules from disk, kept up to date beside the stream.
 
-A thread looks at the rules' files a few times a second and compiles what
-changed; the stream takes the new ruleset between two transactions. Looking is
-a `stat` a file: it works the same for an editor's save, a mounted ConfigMap's
-swap of links, and a network file system that tells nobody of changes.
+A thread checks the rules' files a few times a second and compiles what
+changed; the stream switches to the new ruleset between two transactions. The check
+is a `stat` of each file. That works the same for an editor's save, a mounted
+ConfigMap's swap of links, and a network file system without notifications.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import structlog
 from services.detector.matches import so_far
 from services.rules import RuleStore, Update, read_manifests, rule_files, rule_hash
 from services.telemetry import metrics
+from services.threads import StoppableThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,30 +33,30 @@ LOOK_EVERY_SECONDS = 0.1
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
-class RulesetSource:
-    """The newest ruleset that the files gave, and how each rule stands.
+class RulesetSource(StoppableThread):
+    """The newest ruleset from the files, and the state of each rule.
 
     Args:
-        path: of the rules, a file or a folder.
-        store: compiles them.
-        more: what else the page tells.
+        path: File or folder with the rules.
+        store: Compiles the rules.
+        more: Returns further content of the status page.
 
     """
 
     def __init__(
         self, path: Path, store: RuleStore, more: Callable[[], dict[str, Any]] = dict
     ) -> None:
+        super().__init__("rules")
         self._more = more
         self._path = path
         self._store = store
         self._signature = self._look()
+        self._looked = self._signature
         self._update = self._read()
         self._taken = self._update.ruleset
         self._warming: tuple[str, ...] = ()
         self._taken_at = time.time()
         self._published = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="rules", daemon=True)
         self._publish()
 
     @property
@@ -66,16 +66,16 @@ class RulesetSource:
 
     @property
     def states(self) -> tuple[RuleState, ...]:
-        """How each rule stands."""
+        """The state of each rule."""
         return self._update.states
 
     @property
     def empty(self) -> bool:
-        """Whether there are no rules on purpose: a list without any, as the operator writes it."""
+        """True if the list of rules is empty on purpose, as the operator may write it."""
         return not self.states and self._path.suffix == ".json"
 
     def put_in_force(self, ruleset: Ruleset, warming: tuple[str, ...]) -> None:
-        """Take note of what the stream uses, and of the rules that wait for their windows."""
+        """Store which ruleset the stream uses, and which rules wait for their windows."""
         if ruleset is self._taken and warming == self._warming:
             return
         self._taken = ruleset
@@ -84,20 +84,11 @@ class RulesetSource:
         self._publish()
         log.info("ruleset in force", ruleset=ruleset.hash, rules=len(ruleset.live), warming=warming)
 
-    def start(self) -> None:
-        """Begin to watch the files."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop watching."""
-        self._stop.set()
-        self._thread.join()
-
     def page(self) -> bytes:
-        """The `/ruleset` page: what is in force, and each rule's state and matches.
+        """Return the `/ruleset` page: the ruleset in force, and each rule's state and matches.
 
-        `inForce` has the hash of each rule that the stream uses now; `rules` tells of
-        the newest that was read.
+        `inForce` has the hash of each rule that the stream uses now; `rules` describes
+        the newest ruleset that was read.
         """
         matches = _matches()
         rules = [
@@ -122,11 +113,11 @@ class RulesetSource:
         )
 
     def _standing(self, state: RuleState) -> str:
-        """Say in which state a rule is in the stream."""
+        """Return the state of a rule in the stream."""
         return "Warming" if state.name in self._warming else state.state
 
     def _look(self) -> Signature:
-        """Size up the files; equal signatures are equal files."""
+        """Return the signature of the files; equal signatures mean unchanged files."""
         try:
             files = rule_files([self._path])
             stats = [(str(file), file.stat()) for file in files]
@@ -135,27 +126,43 @@ class RulesetSource:
         return tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats)
 
     def _read(self) -> Update:
-        return self._store.update(m for f in rule_files([self._path]) for m in read_manifests(f))
+        return self._store.update(
+            manifest
+            for file in rule_files([self._path])
+            for manifest in read_manifests(file, named=file == self._path)
+        )
 
-    def _watch(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_SECONDS):
-            signature = self._look()
-            if signature and signature != self._signature:
-                try:
-                    update = self._read()
-                except OSError as error:  # a file went between the look and the read; look again
-                    log.warning("rules not read", reason=str(error))
-                    continue
-                self._signature = signature
-                self._accept(update)
+    def check(self) -> None:
+        """Look at the files once, and read them if they have changed since they were read.
+
+        An editor may truncate a file before it writes it, and an empty file has no rules. So files
+        are read when two looks find them the same, and not used if they changed during the read.
+        """
+        signature = self._look()
+        settled, self._looked = signature == self._looked, signature
+        if not signature or not settled or signature == self._signature:
+            return
+        try:
+            update = self._read()
+        except OSError as error:  # a file was deleted during the read; try again
+            log.warning("rules not read", reason=str(error))
+            return
+        if self._look() == signature:
+            self._signature = signature
+            self._accept(update)
+
+    def run(self) -> None:
+        """Look at the files at intervals."""
+        while not self.stopping.wait(LOOK_EVERY_SECONDS):
+            self.check()
 
     def _accept(self, update: Update) -> None:
         before = {state.name: state for state in self.states}
         for state in update.states:
             if state.state in {"Stale", "Invalid"} and before.get(state.name) != state:
-                log.error("rule refused", rule=state.name, state=state.state, reason=state.message)
-        refused = any(state.state in {"Stale", "Invalid"} for state in update.states)
-        metrics.RULESET_RELOADS.labels("refused" if refused else "applied").inc()
+                log.error("rule rejected", rule=state.name, state=state.state, reason=state.message)
+        rejected = any(state.state in {"Stale", "Invalid"} for state in update.states)
+        metrics.RULESET_RELOADS.labels("refused" if rejected else "applied").inc()
         self._update = (
             update
             if update.ruleset.hash != self.current.hash
@@ -175,12 +182,12 @@ class RulesetSource:
         for name in metrics.LABEL_VALUES[metrics.RULES]:
             metrics.RULES.labels(name).set(counts[name])
         for compiled in self._taken.live:
-            # From 0 on, so that the first match is an increase.
+            # Begin at 0, so that the first match is an increase.
             metrics.RULE_MATCHES.labels(compiled.rule.name, compiled.rule.spec.mode)
 
 
 def _matches() -> Counter[str]:
-    """How often each rule matched since the start, in all modes."""
+    """Number of matches of each rule since the start, in all modes."""
     found: Counter[str] = Counter()
     for (rule, _), n in so_far().items():
         found[rule] += n

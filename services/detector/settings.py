@@ -1,11 +1,9 @@
-"""The detector's settings, each an environment variable of the same name in capitals."""
+"""The detector's settings, each from the environment variable of the same name in capitals."""
 
 from __future__ import annotations
 
-import socket
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from services.rules import DEFAULT_KEY, DEFAULT_THRESHOLD
@@ -13,7 +11,7 @@ from services.settings import KafkaSettings
 
 
 class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
-    """What the detector reads from its environment."""
+    """Environment variables of the detector."""
 
     legit_topic: Annotated[str, Meta(description="Where legit transactions go.")] = (
         "streaming.transactions.legit"
@@ -21,7 +19,7 @@ class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
     fraud_topic: Annotated[str, Meta(description="Where frauds go.")] = (
         "streaming.transactions.fraud"
     )
-    dead_letter_topic: Annotated[str, Meta(description="Where records that are none go.")] = (
+    dead_letter_topic: Annotated[str, Meta(description="Topic for records that are rejected.")] = (
         "streaming.transactions.dead-letters"
     )
     rules_path: Annotated[str, Meta(description="A file or a folder of FraudRules.")] = "k8s/rules"
@@ -39,7 +37,7 @@ class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=1_000_000_000,
-            description="How far a timestamp may lie before its partition's latest.",
+            description="How far a timestamp may lie before its partition's stream time.",
         ),
     ] = 300.0
     keyed_by: Annotated[
@@ -56,10 +54,10 @@ class DetectorSettings(KafkaSettings, frozen=True, kw_only=True):
     instance_id: Annotated[
         str,
         Meta(
-            min_length=1,
-            description="This detector's own name, kept across restarts; the host's by default.",
+            description="This detector's own name, kept across restarts: static membership in the "
+            "group. Without it membership is dynamic."
         ),
-    ] = msgspec.field(default_factory=socket.gethostname)
+    ] = ""
     delivery: Annotated[
         Literal["exactly_once", "at_least_once"],
         Meta(description="at_least_once is for comparison."),

@@ -1,7 +1,7 @@
-"""Transactions as a bank sees them: accounts that recur and have habits, and some that are robbed.
+"""Transactions as in a bank: accounts that recur and have habits, and some that are robbed.
 
-An account is a number; a hash of it and of the seed gives its name and its habits whenever it pays,
-so that ten million accounts take no more memory than ten. Number 0 is the most active.
+An account is a number. A hash of the number and the seed gives its name and its habits, each time
+it pays. So ten million accounts take no more memory than ten. Number 0 is the most active.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 # The account of rank k (from 0) pays in proportion to 1 / (k + accounts / 300): Zipf's law with the
 # exponent 1, flattened at its head (Mandelbrot). Whatever their number, the 1 % most active make
 # 24 % of all transactions; of 10,000 accounts the first makes 0.5 %. Zipf's own law would give it
-# 10 %: too many for one partition, and no rule could tell its day from a burst.
+# 10 %: too many for one partition, and no rule could distinguish its day from a burst.
 _SPREAD = 301.0
 
-# Amounts in US dollars: an account's usual one, and a payment as a multiple of it. Log-normal, each
-# the middle of one of so many equally likely parts.
+# Amounts in US dollars: an account's usual one, and a payment as a multiple of it. Log-normal: each
+# value is the middle of one of 256 (or 4096) equally likely parts.
 _NORMAL = NormalDist()
 _USUAL = [200 * math.exp(0.6 * _NORMAL.inv_cdf((i + 0.5) / 256)) for i in range(256)]
 _MULTIPLES = [math.exp(0.5 * _NORMAL.inv_cdf((i + 0.5) / 4096)) for i in range(4096)]
 _LEAST, _MOST = 1, 100_000  # of a payment, in whole units of its currency
 
-# A byte to an account's currency, country, the currency's minor units, and how many of it stand for
-# a dollar: few yen, so that what drains a rich account stays below the most of a payment.
+# One byte of a hash chooses an account's currency, country, the currency's minor units, and its
+# units to the dollar: few for yen, so that draining a rich account stays below the largest payment.
 _HOMES = [
     (currency, country, 10 ** DECIMALS[currency.decode()], units)
     for currency, country, units, of_256 in (
@@ -51,7 +51,7 @@ _HOMES = [
 _CHANNELS = [b"app"] * 128 + [b"web"] * 90 + [b"branch"] * 26 + [b"phone"] * 12
 
 # An account has 2 to 8 counterparties; it pays the second half as often as the first, the third a
-# third as often. By how many there are, a byte to one of them.
+# third as often. For each number of counterparties, a table from a byte to one of them.
 _MOST_PARTIES = 8
 
 
@@ -63,10 +63,10 @@ def _parties(n: int) -> bytes:
 
 _PARTIES = [_parties(n) for n in range(2, _MOST_PARTIES + 1)]
 
-# A hash's 64 bytes: name, two devices, home, channel, usual amount, how many counterparties, and
-# where these are.
+# The 64 bytes of a hash: name, two devices, home, channel, usual amount, number of counterparties,
+# and their positions.
 _HABITS = Struct("<12s8s8sBBBxIII20x")
-# A transaction's 24 random bytes: who pays, whom, with which device, how much, and the id (16).
+# The 24 random bytes of a transaction: payer, payee, device, amount, and the id (16).
 _DRAW = Struct("<IBBH16x")
 _IDS = Struct("16x32s")  # in hex digits, two a byte
 _OTHER_DEVICE = 32  # of 256
@@ -76,9 +76,10 @@ _JSON = (
     b'"country":"%b","channel":"%b","device":"%b"}'
 )
 
-# Either kind is as likely; they have 20 and 10 payments on average, which makes 1 % of all records.
+# Both kinds are equally likely; they have 20 and 10 payments on average, which is 1 % of all
+# records.
 _RECORDS_A_BURST = 1500
-# Bursts are laid out for this rate when it is higher or as fast as can be: then they only get
+# Bursts are planned for this rate if the actual one is higher or unlimited: then they only become
 # shorter, never too long for a window.
 _FASTEST_PER_SECOND = 20_000.0
 
@@ -86,7 +87,7 @@ Kind = Literal["card testing", "draining"]
 
 
 class Burst(NamedTuple):
-    """A burst that is under way."""
+    """A burst that has begun."""
 
     source: bytes
     kind: Kind
@@ -98,23 +99,24 @@ class Accounts:
     """Payments between accounts with habits, and bursts that rules with windows can catch.
 
     An account has its name, usual amount, currency, country, channel, one or two devices and 2 to 8
-    counterparties. About 1 % of transactions belong to bursts, of accounts drawn evenly:
+    counterparties. About 1 % of transactions belong to bursts, of accounts drawn uniformly:
 
     - card testing: 10 to 30 payments of less than 5.00, within 20 to 60 s;
     - draining: 5 to 15 payments that add up to more than 20 times the account's usual amount,
       within 30 s to 5 minutes.
 
-    Nothing in a transaction says so, and the account goes on with its other payments meanwhile.
+    Nothing in a transaction marks it as part of a burst, and the account makes its other payments
+    meanwhile.
 
-    Everything but the timestamps follows from the arguments, however the records are split into
-    calls. So no clock can time bursts: they are laid out in records, as many as the nominal rate
-    makes in their time, and last that long when the rate is kept. A generator that falls behind
-    stretches them; below about 1/s there are too few records to make them dense.
+    Everything except the timestamps is determined by the arguments, however the records are split
+    into calls. So bursts cannot be timed by a clock: they are planned in records, as many as the
+    nominal rate makes in their time, and take that time if the rate is kept. A generator that falls
+    behind stretches them; below about 1/s there are too few records to make them dense.
 
     Args:
-        seed: None is another each time.
-        accounts: how many there are, from 10 on.
-        per_second: the nominal rate; infinite is as fast as it can.
+        seed: Seed of the random numbers; None is another one each time.
+        accounts: Number of accounts, at least 10.
+        per_second: Nominal rate; infinite means as fast as possible.
 
     """
 
@@ -128,9 +130,9 @@ class Accounts:
         self._bursts = _Bursts(random.Random(f"bursts {seed}"), accounts, per_second, self._usual)
 
     def records(self, n: int, timestamp_ms: int) -> list[Record]:
-        """Make n records: the key (the source account) and the value (JSON).
+        """Make n records, each a key (the source account) and a value (JSON).
 
-        About 3 µs a record.
+        It takes about 3 µs a record.
         """
         data = self._random.randbytes(n * _DRAW.size)
         ids = _IDS.iter_unpack(data.hex().encode())
@@ -148,7 +150,7 @@ class Accounts:
                 multiple = _MULTIPLES[step >> 4]
             name, one, other, home, channel, usual, parties, first, stride = habits(number)
             source = name.translate(CHARACTERS)
-            # All of them within accounts - 1 steps: no two are the same, none is the account.
+            # All steps are below accounts - 1: no two are equal, and none leads to the account.
             away = first + _PARTIES[parties % len(_PARTIES)][to] * (1 + stride % most_stride)
             target = habits((number + 1 + away % (accounts - 1)) % accounts)[0]
             currency, country, minor, units = _HOMES[home]
@@ -169,7 +171,7 @@ class Accounts:
         return made
 
     def bursts(self) -> list[Burst]:
-        """Say which bursts are under way after the records made so far."""
+        """Return the bursts that have begun and are not complete after the records so far."""
         return [
             Burst(self._habits(b.number)[0].translate(CHARACTERS), b.kind, usual, b.left)
             for b in self._bursts.under_way()
@@ -181,25 +183,25 @@ class Accounts:
         return _USUAL[usual] * _HOMES[home][3]
 
     def _habits(self, number: int) -> tuple[bytes, bytes, bytes, int, int, int, int, int, int]:
-        """An account's fields of `_HABITS`, in 0.5 µs."""
+        """Return an account's fields of `_HABITS`, in 0.5 µs."""
         digest = blake2b(self._prefix + number.to_bytes(4, "little")).digest()
         return _HABITS.unpack(digest)
 
 
 class _Planned(NamedTuple):
-    """A burst with payments to come; the first in order is the next to pay."""
+    """A burst with payments to come; in sorted order, the first one pays next."""
 
-    due: int  # the record that its next payment is to be, or the next that no other burst has
+    due: int  # record for its next payment, or the next one that is free
     serial: int
     number: int
     kind: Kind
     payments: int
     left: int
-    until: int  # the record that its last payment is to be at the latest
+    until: int  # latest record for its last payment
 
 
 class _Bursts:
-    """Which records are payments of bursts; holds 0.07 bursts for each record a second."""
+    """The records that are payments of bursts; has 0.07 bursts for each record a second."""
 
     def __init__(
         self, source: random.Random, accounts: int, per_second: float, usual: Callable[[int], float]
@@ -213,7 +215,7 @@ class _Bursts:
         self._planned = [self._plan(0, 0)]
 
     def of_next(self, n: int) -> dict[int, tuple[int, float]]:
-        """Give the bursts' payments among the next n records: account, multiple of its usual."""
+        """Return the payments of bursts in the next n records: account, multiple of its usual."""
         found = {}
         end = self._made + n
         while (at := max(self._planned[0].due, self._free)) < end:
@@ -230,11 +232,11 @@ class _Bursts:
         return found
 
     def under_way(self) -> list[_Planned]:
-        """Give those that have begun; one more is planned always."""
+        """Return the bursts that have begun; one more is always planned."""
         return [burst for burst in self._planned if burst.serial <= self._started]
 
     def _plan(self, after: int, serial: int) -> _Planned:
-        """Lay out the burst that begins next after a record."""
+        """Plan the next burst after a record."""
         draw = self._random
         due = after + int(draw.expovariate(1 / _RECORDS_A_BURST))
         number = int(draw.random() * self._accounts)

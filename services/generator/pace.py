@@ -1,23 +1,23 @@
-"""How many transactions are due: a steady rate that makes up for what a short stall held back."""
+"""A steady rate of transactions that makes up for short stalls."""
 
 from __future__ import annotations
 
 import math
 
-# After a longer stall the rate is kept from then on; a burst of minutes would be no steady rate.
+# After a longer stall the rate continues without making up: minutes of it would be one burst.
 MAX_CATCH_UP_SECONDS = 1.0
-# One step sends at most this much at once, so that a stop is heard and deliveries are served.
+# One step sends at most this many seconds' worth, so that stops and deliveries are handled.
 MAX_STEP_RECORDS = 1000
-# Nothing is due sooner than this when nothing is due now, whatever rounding says.
+# If nothing is due now, nothing is due sooner than this, whatever the rounding.
 MIN_WAIT_SECONDS = 0.000_001
 
 
 class Pace:
-    """Tells how many are due at a time.
+    """Computes how many transactions are due.
 
     Args:
-        per_second: the rate; infinite is as fast as it can.
-        now: the time of a monotonic clock, in seconds.
+        per_second: The rate; infinite means as fast as possible.
+        now: Time of a monotonic clock, in seconds.
 
     """
 
@@ -27,13 +27,13 @@ class Pace:
         self._sent = 0
 
     def due(self, now: float) -> int:
-        """Give how many to send now, and take them as sent."""
+        """Return how many to send now, and count them as sent."""
         if math.isinf(self._per_second):
             return MAX_STEP_RECORDS
         most = max(math.ceil(self._per_second * MAX_CATCH_UP_SECONDS), 1)
         behind = self._behind(now)
         if behind > most:
-            # As if only the last of them had been held back.
+            # As if only the last of them had been delayed.
             self._origin = now - most / self._per_second
             self._sent, behind = 0, most
         n = min(behind, MAX_STEP_RECORDS)
@@ -41,7 +41,7 @@ class Pace:
         return n
 
     def wait(self, now: float) -> float:
-        """Give the seconds until the next is due; 0 when one is."""
+        """Return the seconds until the next one is due; 0 if one is due now."""
         if math.isinf(self._per_second) or self._behind(now):
             return 0.0
         next_at = self._origin + (self._sent + 1) / self._per_second

@@ -1,4 +1,4 @@
-"""The generator's settings, each an environment variable of the same name in capitals."""
+"""The generator's settings, each from the environment variable of the same name in capitals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rate = Annotated[float, Meta(ge=0.1, le=10_000_000)] | Literal["max"]
 
 
 class GeneratorSettings(KafkaSettings, frozen=True, kw_only=True):
-    """What the generator reads from its environment."""
+    """Environment variables of the generator."""
 
     transactions_per_second: Annotated[
         Rate, Meta(description="The rate, from 0.1 on; max is as fast as it can.")
@@ -32,7 +32,11 @@ class GeneratorSettings(KafkaSettings, frozen=True, kw_only=True):
     ) = None
     transactions_count: (
         Annotated[
-            int, Meta(ge=1, description="Stop after so many; without it go on until told to stop.")
+            int,
+            Meta(
+                ge=1,
+                description="Number of transactions after which it stops; by default never.",
+            ),
         ]
         | None
     ) = None

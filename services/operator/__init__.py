@@ -1,1 +1,1 @@
-"""The operator: what Kubernetes knows of FraudRules, and what it does about them."""
+"""The operator: reads FraudRules from Kubernetes and distributes them to the detectors."""

@@ -1,12 +1,10 @@
-"""`python -m services.operator`: carry FraudRules to the detectors until told to stop."""
+"""`python -m services.operator`: distribute FraudRules to the detectors until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
-import time
 from pathlib import Path
 
 import kopf
@@ -15,38 +13,34 @@ from lightkube import ConfigError
 
 from services.operator.cluster import Cluster
 from services.operator.handlers import Handlers
+from services.operator.lease import Leadership, process_identity
 from services.operator.reconciler import Reconciler
 from services.operator.rulebook import Rulebook
 from services.operator.settings import OperatorSettings
+from services.operator.trust import Trust
 from services.operator.webhook_certificates import OwnCertificates
 from services.rules import Compiler
 from services.rules.keys import complaint_of_key
-from services.settings import SettingError, load
-from services.telemetry import StatusServer, configure_logs, metrics
-from services.transactions import SchemaError, load_schema
+from services.settings import SettingError
+from services.telemetry import StatusServer, metrics, run_service
+from services.transactions import load_schema
 
 log = structlog.get_logger()
 
-# A round takes seconds at most; while the API server is away it ends with an error.
-STANDSTILL_SECONDS = 60.0
-USAGE_ERROR = 2
-
 
 def main() -> int:
-    """Run the operator; the exit code is 0 after a stop that was asked for."""
+    """Run the operator; the exit code is 0 after SIGTERM or SIGINT."""
+    return run_service("operator", OperatorSettings, _work)
+
+
+def _work(settings: OperatorSettings) -> int:
     try:
-        settings = load(OperatorSettings, os.environ)
-        configure_logs("operator", settings.log_level)
-        for chatty in ("httpx2", "kopf.objects"):  # a line for each request, and for each event
+        for chatty in ("httpx2", "kopf.objects"):  # they log each request, and each event
             logging.getLogger(chatty).setLevel(logging.WARNING)
         logging.getLogger("kopf.objects").addFilter(_is_ours)
         asyncio.run(_run(settings))
-    except (SettingError, SchemaError) as error:
-        sys.stderr.write(f"operator: {error}\n")
-        return USAGE_ERROR
     except ConfigError as error:
-        sys.stderr.write(f"operator: no way to a cluster: {error}; KUBECONFIG names a file\n")
-        return USAGE_ERROR
+        raise SettingError(f"no way to a cluster: {error}; KUBECONFIG names a file") from None
     log.info("stopped")
     return 0
 
@@ -56,7 +50,8 @@ async def _run(settings: OperatorSettings) -> None:
     if complaint := complaint_of_key(schema, settings.keyed_by):
         raise SettingError(f"KEYED_BY: {complaint}")
     compiler = Compiler(schema, settings.keyed_by)
-    cluster = Cluster(settings.operator_namespace)
+    cluster = Cluster(settings.operator_namespace, settings.config_map_owner)
+    leadership = Leadership(cluster, process_identity())
     reconciler = Reconciler(
         cluster,
         Rulebook(compiler, settings.score_threshold),
@@ -64,27 +59,33 @@ async def _run(settings: OperatorSettings) -> None:
         detectors_config_map=settings.detectors_config_map,
         labels=_labels(settings.detector_selector),
         keyed_by=compiler.keyed_by,
+        may_write=lambda: leadership.held,
     )
-    own = settings.webhook_port and not settings.webhook_certificate_path
-    certificates = (
-        OwnCertificates(settings.webhook_host, cluster, settings.webhook_configuration)
-        if own
-        else None
-    )
+    configuration, host = settings.webhook_configuration, settings.webhook_host
+    certificates = trust = None
+    if settings.webhook_port and not settings.webhook_certificate_path:
+        certificates = OwnCertificates(host, cluster, configuration, lambda: leadership.held)
+    if settings.webhook_port and configuration:
+        trust = Trust(cluster, configuration, host, settings.webhook_port)
     status = StatusServer(
         settings.status_port,
-        live=lambda: _live(reconciler),
-        ready=lambda: None if reconciler.ready else "no round is finished yet",
+        live=reconciler.heartbeat.standstill,
+        ready=lambda: _unready(leadership, reconciler, trust),
         pages={},
         registry=metrics.OPERATOR,
     )
     port = status.start()
     log.info("started", status_port=port, namespace=cluster.namespace)
+    handlers = Handlers(
+        reconciler,
+        compiler,
+        settings,
+        leadership=leadership,
+        certificates=certificates,
+        trust=trust,
+    )
     try:
-        await kopf.operator(
-            registry=Handlers(reconciler, compiler, settings, certificates).registry,
-            namespaces=[cluster.namespace],
-        )
+        await kopf.operator(registry=handlers.registry, namespaces=[cluster.namespace])
     finally:
         if certificates is not None:
             certificates.close()
@@ -93,7 +94,7 @@ async def _run(settings: OperatorSettings) -> None:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a record of kopf's is about us: a rule that was refused is its author's affair."""
+    """True if a record of kopf's log is about the operator, not about a rejected rule."""
     return not (record.exc_info and isinstance(record.exc_info[1], kopf.AdmissionError))
 
 
@@ -106,9 +107,12 @@ def _labels(selector: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _live(reconciler: Reconciler) -> str | None:
-    still = time.monotonic() - reconciler.beat
-    return f"no round for {still:.0f} s" if still > STANDSTILL_SECONDS else None
+def _unready(leadership: Leadership, reconciler: Reconciler, trust: Trust | None) -> str | None:
+    if reason := leadership.reason:
+        return reason
+    if not reconciler.ready:
+        return "no round is finished yet"
+    return trust.reason if trust else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the admission webhook says of a FraudRule: the words of `fraud rules check`.
+"""The admission webhook's review of a FraudRule, with the messages of `fraud rules check`.
 
-Pure: an object and what it was before come in, the problems go out.
+Pure: the input is the object and its earlier version, the output its problems.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def review(
     new: dict[str, Any], old: Mapping[str, Any] | None, compiler: Compiler
 ) -> CompiledRule | str | None:
-    """Judge a FraudRule that is to be created or changed.
+    """Review a FraudRule that is to be created or changed.
 
     Returns:
-        The compiled rule, or the text to refuse it with. None where its spec is
-        what it was: a rule that is bad already can still be labelled, or deleted.
+        The compiled rule, or the text of the rejection. None if its spec has not
+        changed: a rule that is bad already can still be labelled or deleted.
 
     """
     if old and _text(old) == _text(new):
@@ -36,5 +36,5 @@ def review(
 
 
 def _text(value: Mapping[str, Any]) -> str:
-    """What a rule says, as text: to Python 1 equals true."""
+    """Return the content of a rule as text, because in Python 1 equals True."""
     return json.dumps(value.get("spec"), sort_keys=True)

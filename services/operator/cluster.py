@@ -1,7 +1,7 @@
-"""What the operator reads from the Kubernetes API and writes to it, and nothing of why.
+"""The operator's reads from and writes to the Kubernetes API, without the reasons for them.
 
-Every write is a server-side apply under one field manager, so that what others
-set stays theirs (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
+Every write is a server-side apply under one field manager, so fields that others
+set stay theirs (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from lightkube import ApiError, AsyncClient, KubeConfig
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.core_v1 import EventSource, ObjectReference
-from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.admissionregistration_v1 import ValidatingWebhookConfiguration
-from lightkube.resources.core_v1 import ConfigMap, Event, Pod
+from lightkube.resources.coordination_v1 import Lease
+from lightkube.resources.core_v1 import ConfigMap, Event, Pod, ServiceAccount
 from lightkube.types import PatchType
 
-from services.operator.resource_definition import GROUP, PLURAL, VERSION
-from services.rules.model import API_VERSION, KIND
+from services.rules.model import API_VERSION, GROUP, KIND, PLURAL, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
+
+    from lightkube.models.coordination_v1 import LeaseSpec
 
     from services.operator.conditions import Condition
 
@@ -32,6 +34,7 @@ _LABELS = {
     "app.kubernetes.io/part-of": "fraud-detection",
 }
 _NOT_FOUND = 404
+_CONFLICT = 409
 _MAX_EVENT_MESSAGE = 1024
 
 FraudRule = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
@@ -41,17 +44,25 @@ class Cluster:
     """One namespace of a cluster.
 
     Args:
-        namespace: its name; "" is the kubeconfig's or the service account's.
+        namespace: Name of the namespace; "" is that of the kubeconfig or the service account.
+        owner: Name of the ServiceAccount with which Kubernetes deletes the operator's ConfigMaps;
+            "" for ConfigMaps that stay.
 
     """
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, owner: str = "") -> None:
         config = KubeConfig.from_env()
         self._client = AsyncClient(config, namespace=namespace or None, field_manager=FIELD_MANAGER)
         self.namespace: str = self._client.namespace
+        self._owner = owner
+
+    @property
+    def owns(self) -> bool:
+        """True if the ConfigMaps belong to the ServiceAccount."""
+        return bool(self._owner)
 
     async def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         await self._client.close()
 
     async def rules(self) -> list[dict[str, Any]]:
@@ -63,7 +74,7 @@ class Cluster:
         return [pod.to_dict() async for pod in self._client.list(Pod, labels=dict(labels))]
 
     async def config_map(self, name: str) -> dict[str, str] | None:
-        """Read a ConfigMap's data, or None where there is no such ConfigMap."""
+        """Read a ConfigMap's data; None if there is no such ConfigMap."""
         try:
             return (await self._client.get(ConfigMap, name)).data or {}
         except ApiError as error:
@@ -72,12 +83,21 @@ class Cluster:
             raise
 
     async def apply_config_map(self, name: str, data: dict[str, str]) -> None:
-        """Make a ConfigMap have this data."""
-        metadata = ObjectMeta(name=name, labels=_LABELS)
+        """Create a ConfigMap with this data, or update it."""
+        metadata = ObjectMeta(name=name, labels=_LABELS, ownerReferences=await self._owners())
         await self._client.apply(ConfigMap(metadata=metadata, data=data), force=True)
 
+    async def _owners(self) -> list[OwnerReference] | None:
+        """Return a reference to the current owner: one that was created again has another uid."""
+        if not self._owner:
+            return None
+        uid: str = (await self._client.get(ServiceAccount, self._owner)).to_dict()["metadata"][
+            "uid"
+        ]
+        return [OwnerReference("v1", "ServiceAccount", self._owner, uid)]
+
     async def apply_status(self, name: str, status: dict[str, Any]) -> bool:
-        """Make a FraudRule have this status; False where the rule is gone."""
+        """Set the status of a FraudRule; False if the rule was deleted."""
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -87,16 +107,16 @@ class Cluster:
         return await self._patch(FraudRule.Status, name, body)
 
     async def annotate_pod(self, name: str, key: str, value: str) -> bool:
-        """Make a pod have this annotation; False where the pod is gone.
+        """Set an annotation of a pod; False if the pod was deleted.
 
-        Not an apply: that would make a pod of its own where there is none.
+        Not an apply, which would create a pod if there is none.
         """
         return await self._patch(
             Pod, name, {"metadata": {"annotations": {key: value}}}, PatchType.MERGE
         )
 
     async def tell(self, rule: dict[str, Any], condition: Condition) -> None:
-        """Post an Event about a FraudRule."""
+        """Create an Event about a FraudRule."""
         now = datetime.now(UTC)
         metadata = rule["metadata"]
         event = Event(
@@ -121,12 +141,12 @@ class Cluster:
         await self._client.create(event)
 
     async def webhook_authorities(self, name: str) -> list[bytes]:
-        """Read the authorities that a webhook configuration trusts, one a webhook."""
+        """Read the authorities that a webhook configuration trusts, one for each webhook."""
         found = await self._client.get(ValidatingWebhookConfiguration, name)
         return [base64.b64decode(w.clientConfig.caBundle or "") for w in found.webhooks or ()]
 
     async def trust_authority(self, name: str, certificate: bytes) -> None:
-        """Make all webhooks of a configuration trust this authority."""
+        """Make all webhooks of a configuration trust an authority."""
         webhooks = len(await self.webhook_authorities(name))
         bundle = base64.b64encode(certificate).decode()
         patch = [
@@ -137,9 +157,36 @@ class Cluster:
             ValidatingWebhookConfiguration, name, patch, patch_type=PatchType.JSON
         )
 
+    async def lease(self, name: str) -> Lease | None:
+        """Read a Lease; None if there is no such Lease."""
+        try:
+            return await self._client.get(Lease, name)
+        except ApiError as error:
+            if error.status.code == _NOT_FOUND:
+                return None
+            raise
+
+    async def create_lease(self, name: str, spec: LeaseSpec) -> bool:
+        """Create a Lease; False if another operator was faster."""
+        metadata = ObjectMeta(name=name, namespace=self.namespace, labels=_LABELS)
+        return await self._unless_changed(self._client.create(Lease(metadata=metadata, spec=spec)))
+
+    async def replace_lease(self, lease: Lease) -> bool:
+        """Replace a Lease as it was read; False if another operator was faster."""
+        return await self._unless_changed(self._client.replace(lease))
+
+    async def _unless_changed(self, write: Awaitable[object]) -> bool:
+        try:
+            await write
+        except ApiError as error:
+            if error.status.code == _CONFLICT:
+                return False
+            raise
+        return True
+
     async def _patch(
         self,
-        resource: Any,  # noqa: ANN401 - lightkube's resource classes have no common type
+        resource: Any,  # noqa: ANN401 - the resource classes of lightkube have no common type
         name: str,
         body: dict[str, Any],
         kind: PatchType = PatchType.APPLY,

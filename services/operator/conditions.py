@@ -1,7 +1,7 @@
-"""A FraudRule's status: what is true of it now, in the words of Kubernetes conditions.
+"""The status of a FraudRule, as Kubernetes conditions.
 
-Pure: the status is computed anew each time, and only the transition times come
-from the one before.
+Pure: the status is computed again each time, and only the transition times come
+from the status before.
 """
 
 from __future__ import annotations
@@ -14,28 +14,48 @@ if TYPE_CHECKING:
     from services.operator.detectors import Doubt
     from services.operator.rulebook import Standing
 
-# What metav1.Condition allows.
+# Limits of metav1.Condition.
 _MAX_MESSAGE = 32768
-# What to do where windows are not exact, in the order in which it is told.
+# Hints for windows that are not exact, in the order in which messages show them.
 _DOUBTS = {
     "WronglyKeyed": (
         "records are not keyed as declared, so windows miss some",
-        "mend the producer, or set KEYED_BY (detector.keyedBy in the chart) to what they are",
+        "correct the producer, or set KEYED_BY (detector.keyedBy in the chart) to what they are",
+    ),
+    "TopicCompacted": (
+        "the input topic is compacted, so the log loses records that windows need",
+        "set cleanup.policy of the input topic to delete",
+    ),
+    "TopicRecreated": (
+        "the input topic was deleted and created again, and windows lack what it had before",
+        "nothing, if that was meant: windows are exact again once they are full",
+    ),
+    "LogTruncated": (
+        "the input topic lost its last records, which were judged, and windows lack them",
+        "look for lost disks, unclean leader elections and restored backups in Kafka",
+    ),
+    "RecordsDeleted": (
+        "records of the input topic were deleted before they were judged, and windows lack them",
+        "raise the retention of the input topic, and see the runbook of FraudLogChanged",
+    ),
+    "PartitionsAdded": (
+        "partitions were added to the input topic, so keys may have left their windows",
+        "nothing: windows are exact again once they are full",
     ),
     "RetentionTooShort": (
         "the log begins too late for the windows, which have too little until then",
         "raise the retention of the input topic",
     ),
 }
-# Of so many detectors each is told.
+# Up to this many detectors are named.
 _MOST_TOLD = 20
-# What the resource's schema allows.
+# Limit of the resource's schema.
 _MAX_WARNINGS = 32
 _MAX_WARNING = 1024
 
 
 class Condition(NamedTuple):
-    """One condition, without the times that belong to its history."""
+    """One condition, without the times of its history."""
 
     type: str
     status: str
@@ -44,10 +64,10 @@ class Condition(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How far the version of a rule that decides is.
+    """The rollout of a rule: how many detectors have its version in force.
 
     `applied` of `detectors` have confirmed it, and `warming` others build its
-    windows. `doubts` are why windows may not be exact.
+    windows. `doubts` are the reasons for which windows may not be exact.
     """
 
     applied: int
@@ -62,10 +82,10 @@ def desired_status(
     """Compute a rule's status.
 
     Args:
-        standing: how the rule stands.
-        reach: what the detectors say of it.
-        before: the status it has.
-        now: the time, as RFC 3339 in UTC.
+        standing: State of the rule.
+        reach: State of the rule on the detectors.
+        before: Current status.
+        now: The time, as RFC 3339 in UTC.
 
     """
     wanted = [_ready(standing), _applied(standing, reach), *_exact(standing, reach)]
@@ -82,10 +102,10 @@ def desired_status(
 
 
 def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Condition]:
-    """Say which conditions are worth an Event: those that say something new.
+    """Select the conditions that are worth an Event, because they have changed.
 
-    On the way to the detectors only the arrival is news. That windows are
-    exact is none, but that they are not, and that they are again.
+    During a rollout only its end is worth one. So is the loss of exact windows and
+    their return, but not the first time that windows are exact.
     """
     old = {c["type"]: c for c in before.get("conditions", ())}
     found = []
@@ -109,13 +129,13 @@ def news(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Condition]
 def _ready(standing: Standing) -> Condition:
     active = standing.rule.metadata.generation if standing.rule else 0
     if not standing.problems:
-        said = "is good, and off" if standing.reason == "Disabled" else "decides"
+        said = "is valid but disabled" if standing.reason == "Disabled" else "is in force"
         return Condition("Ready", "True", standing.reason, f"generation {active} {said}")
     problems = "\n".join(problem.text() for problem in standing.problems)
     instead = (
-        f"generation {active} decides until this is mended"
+        f"generation {active} stays in force until this is corrected"
         if active
-        else "nothing decides in its place: no version of it was good yet"
+        else "no version is in force: none was valid so far"
     )
     room = _MAX_MESSAGE - len(instead) - 1
     return Condition("Ready", "False", standing.reason, f"{problems[:room]}\n{instead}")
@@ -123,7 +143,7 @@ def _ready(standing: Standing) -> Condition:
 
 def _applied(standing: Standing, reach: Reach) -> Condition:
     if standing.rule is None:
-        return Condition("Applied", "False", "NothingToApply", "no version of it was good yet")
+        return Condition("Applied", "False", "NothingToApply", "no version was valid so far")
     if not reach.detectors:
         return Condition("Applied", "Unknown", "NoDetectors", "no detector runs")
     generation = standing.rule.metadata.generation
@@ -134,7 +154,7 @@ def _applied(standing: Standing, reach: Reach) -> Condition:
 
 
 def _way(reach: Reach) -> str:
-    """Say in a word where a rule is that not every detector has in force."""
+    """Return the reason of Applied for a rule that is not in force on every detector."""
     return "Warming" if reach.applied + reach.warming == reach.detectors else "Propagating"
 
 
@@ -145,19 +165,19 @@ def _warming(reach: Reach) -> str:
 
 
 def _exact(standing: Standing, reach: Reach) -> Iterator[Condition]:
-    """Say of a rule with windows whether each of its verdicts is over all of them."""
+    """Return the condition Exact of a rule with windows: each window has all transactions."""
     spec = standing.rule.spec if standing.rule is not None else None
     if spec is None or not spec.aggregates or spec.mode == "Disabled":
         return
     if not reach.detectors:
         yield Condition("Exact", "Unknown", "NoDetectors", "no detector runs")
         return
-    for reason, (said, mend) in _DOUBTS.items():
+    for reason, (message, hint) in _DOUBTS.items():
         where = [doubt.said for doubt in reach.doubts if doubt.reason == reason]
         if where:
             more = len(where) - _MOST_TOLD
-            told = "; ".join(where[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
-            yield Condition("Exact", "False", reason, f"{said}: {told}\n{mend}")
+            places = "; ".join(where[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+            yield Condition("Exact", "False", reason, f"{message}: {places}\n{hint}")
             return
     if reach.applied == reach.detectors:
         yield Condition("Exact", "True", "Exact", "every window has all of its transactions")
@@ -169,7 +189,7 @@ def _exact(standing: Standing, reach: Reach) -> Iterator[Condition]:
 def _conditions(
     wanted: Iterable[Condition], generation: int, before: Iterable[Mapping[str, Any]], now: str
 ) -> list[dict[str, Any]]:
-    """Add the history: a transition is a change of status, not of its reason or message."""
+    """Add the times: a transition is a change of status, not of reason or message."""
     old = {c["type"]: c for c in before}
     found = []
     for condition in wanted:

@@ -1,8 +1,8 @@
-"""What the pods themselves say of the rules they have, and which of them to poke.
+"""The rules that detectors have according to their own pages, and which mounts need a refresh.
 
-Pure: pods as the API gives them and answers of `/ruleset` come in. A kubelet may
-take a minute to refresh a mounted ConfigMap; an annotation on the pod makes it
-look at once (see docs/architecture.md).
+Pure: the input is pods from the API and answers of `/ruleset`. A kubelet may
+take a minute to refresh a mounted ConfigMap; an annotation on the pod triggers a
+refresh at once (see docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Whose name is read by kubelet alone: any change of the pod makes it look at the mounts.
-POKE_ANNOTATION = "frauddetection.io/ruleset"
-# The port that the chart names so in the detector's pod.
+# Only kubelet reacts to it: any change of the pod makes it refresh the mounts.
+REFRESH_ANNOTATION = "frauddetection.io/ruleset"
+# Name of the status port in the chart's detector pods.
 STATUS_PORT = "status"
-# A poke may overtake the ConfigMap on its way to kubelet. Poke again after so many seconds, more
-# and more seldom; after a minute kubelet looks by itself.
-POKE_AGAIN_SECONDS = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+# The annotation may reach kubelet before the ConfigMap does. So it is set again after this many
+# seconds, at growing intervals; after a minute kubelet refreshes the mount by itself.
+REFRESH_AGAIN_SECONDS = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True):
-    """A detector's pod that runs: where it answers, and the last poke."""
+    """A running detector's pod: its address, and the last annotation that triggers a refresh."""
 
     pod: str
     uid: str
     url: str
-    poked: str
+    refreshed: str
 
 
 class Short(msgspec.Struct, frozen=True):
-    """A partition whose log began too late for the windows, which are exact again from then on."""
+    """A partition whose windows lack records; they are exact again from `until`, if known."""
 
     partition: int
-    until: str
+    until: str | None = None
+    reason: str = "RetentionTooShort"
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """What a detector tells of its windows."""
+    """A detector's report on its windows."""
 
     short: tuple[Short, ...] = ()
 
 
 class Keying(msgspec.Struct, frozen=True):
-    """What a detector's KEYED_BY is, and how the keys that it looked at fit that."""
+    """A detector's KEYED_BY, and the result of comparing keys with that field."""
 
     field: str = ""
     sampled: int = 0
@@ -54,7 +55,7 @@ class Keying(msgspec.Struct, frozen=True):
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """How often rules matched on a detector since a time of the last hour (epoch seconds).
+    """Matches of rules on a detector since a time of the last hour (epoch seconds).
 
     By rule, and by the mode that the rule had.
     """
@@ -64,11 +65,11 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, rename="camel"):
-    """A detector's `/ruleset`: the hash of what is in force, and that of each rule in it.
+    """A detector's `/ruleset`: hashes of the ruleset in force and of each rule in it.
 
-    `pending` is the hash of what it has read and not yet in force, and
-    `warming` are the rules of that which wait for their windows. A detector
-    of an older version does not tell of `recent` matches.
+    `pending` is the hash of the ruleset that it has read and not yet in force, and
+    `warming` are the rules of that which wait for their windows. A detector of an
+    older version has no `recent` matches.
     """
 
     hash: str
@@ -81,27 +82,27 @@ class Page(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _LeastPage(msgspec.Struct, frozen=True, rename="camel"):
-    """What a page has to have."""
+    """The required part of a page."""
 
     hash: str
     in_force: dict[str, str]
 
 
-# Of so many rules that a detector lacks each is told; of more, only that they are many.
+# Up to this many missing rules of a detector are named; of more, only the number.
 MOST_MISSING = 50
 MANY = "*"
-# So many partitions of a detector are told of by number.
+# Up to this many partitions of a detector are named.
 MOST_PARTITIONS = 10
 
-# A page, or in words why there is none.
+# A page, or the reason in words why there is none.
 Answer = Page | str
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How one detector stands, for people.
+    """The state of one detector, for people.
 
-    `state` is Current, Warming, Stale, Silent or OtherSettings. Of the rules
-    that it is missing it is `warming` some: it builds their windows.
+    `state` is Current, Warming, Stale, Silent or OtherSettings. `warming` are those of
+    the missing rules whose windows the detector is building.
     """
 
     pod: str
@@ -113,14 +114,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Doubt(NamedTuple):
-    """Why windows may not be exact: the reason for machines, and the words for people."""
+    """A reason why windows may not be exact: for machines, and in words for people."""
 
     reason: str
     said: str
 
 
-class Poked(msgspec.Struct, frozen=True):
-    """The last poke of a pod: for which ruleset, when (monotonic seconds), and how many so far."""
+class Refreshed(msgspec.Struct, frozen=True):
+    """The last refresh of a pod: for which ruleset, when (monotonic seconds), how many so far."""
 
     hash: str
     at: float
@@ -128,7 +129,7 @@ class Poked(msgspec.Struct, frozen=True):
 
 
 def detectors(pods: Iterable[Mapping[str, Any]]) -> list[Detector]:
-    """Pick the pods that run and are to stay, in the order of their names."""
+    """Select the pods that run and are not being deleted, in the order of their names."""
     running = [
         pod
         for pod in pods
@@ -155,15 +156,15 @@ def _detector(pod: Mapping[str, Any]) -> Detector | None:
         pod=pod["metadata"]["name"],
         uid=pod["metadata"]["uid"],
         url=f"http://{host}:{ports[0]}/ruleset",
-        poked=(pod["metadata"].get("annotations") or {}).get(POKE_ANNOTATION, ""),
+        refreshed=(pod["metadata"].get("annotations") or {}).get(REFRESH_ANNOTATION, ""),
     )
 
 
 def read_page(body: bytes) -> Answer:
-    """Read what a detector answered.
+    """Parse a detector's answer.
 
-    What a page may have beside its rules does not count where it cannot be
-    read: a detector of another version has the rules all the same.
+    Parts of a page beside its rules are ignored if they cannot be parsed: a detector of
+    another version still has the rules.
     """
     try:
         return msgspec.json.decode(body, type=Page)
@@ -171,21 +172,21 @@ def read_page(body: bytes) -> Answer:
         try:
             least = msgspec.json.decode(body, type=_LeastPage)
         except (ValueError, RecursionError):
-            return f"its /ruleset is none: {error}"
+            return f"its /ruleset cannot be read: {error}"
     return Page(least.hash, least.in_force)
 
 
 def report(
     detector: Detector, answer: Answer, rules: Mapping[str, str], ruleset: str, keyed_by: str
 ) -> Report:
-    """Compare what a detector has with what it should have.
+    """Compare the rules of a detector with those it should have.
 
     Args:
-        detector: which one.
-        answer: its page, or why there is none.
-        rules: the hash of each rule that should be in force, by name.
-        ruleset: the hash of all of them with the operator's schema and threshold.
-        keyed_by: the operator's.
+        detector: Detector to report on.
+        answer: Its page, or the reason why there is none.
+        rules: Hash of each rule that should be in force, by name.
+        ruleset: Hash of all of them with the operator's schema and threshold.
+        keyed_by: KEYED_BY of the operator.
 
     """
     if isinstance(answer, str):
@@ -197,7 +198,7 @@ def report(
     extra = sorted(has.keys() - rules.keys())
     warming = tuple(name for name in missing if name in answer.warming)
     if answer.pending is not None and answer.pending != ruleset:
-        warming = ()  # those are of an older ruleset than the one it is to have
+        warming = ()  # the page is about an older ruleset
     state, message = "Current", ""
     if warming and warming == missing and not extra:
         state, message = "Warming", "it builds windows from the log"
@@ -220,7 +221,7 @@ def report(
 
 
 def doubts(detector: Detector, answer: Answer) -> list[Doubt]:
-    """Say why windows on a detector may not be exact; nothing where they are."""
+    """Return the reasons why windows on a detector may not be exact."""
     if isinstance(answer, str):
         return []
     found = []
@@ -228,56 +229,63 @@ def doubts(detector: Detector, answer: Answer) -> list[Doubt]:
     if keying.mismatched > 0:
         said = f"{_share(keying)} of the keys that {detector.pod} looked at are not {keying.field}"
         found.append(Doubt("WronglyKeyed", said))
-    if short := answer.windows.short:
-        told = ", ".join(f"{one.partition} until {one.until}" for one in short[:MOST_PARTITIONS])
+    for reason in sorted({one.reason for one in answer.windows.short}):
+        short = [one for one in answer.windows.short if one.reason == reason]
+        told = ", ".join(_short(one) for one in short[:MOST_PARTITIONS])
         more = len(short) - MOST_PARTITIONS
         told += f" and {more} more" if more > 0 else ""
-        found.append(Doubt("RetentionTooShort", f"{detector.pod}, partition {told}"))
+        found.append(Doubt(reason, f"{detector.pod}, partition {told}"))
     return found
 
 
+def _short(one: Short) -> str:
+    return f"{one.partition}" if one.until is None else f"{one.partition} until {one.until}"
+
+
 def _share(keying: Keying) -> str:
-    """A share in per cent with one digit that counts, so that it is not another at each look."""
+    """Format a share in per cent with one significant digit, so that it rarely changes."""
     share = keying.mismatched / max(keying.sampled, keying.mismatched)
     digits = f"{100 * float(f'{share:.1g}'):.10f}"
     return f"about {digits.rstrip('0').rstrip('.')} %"
 
 
 def brief(report: Report) -> Report:
-    """Shorten what is told of a detector: a ConfigMap holds many pods, but not times many rules."""
+    """Shorten a report: a ConfigMap has room for many pods, but not for many rules of each."""
     if len(report.missing) <= MOST_MISSING:
         return report
     warming = (MANY,) if report.warming == report.missing else report.warming[:MOST_MISSING]
     return msgspec.structs.replace(report, missing=(MANY,), warming=warming)
 
 
-def pokes(
-    stale: Iterable[Detector], ruleset: str, before: Mapping[str, Poked], now: float
-) -> dict[str, Poked]:
-    """Say which pods to poke now, by uid.
+def refreshes(
+    stale: Iterable[Detector], ruleset: str, before: Mapping[str, Refreshed], now: float
+) -> dict[str, Refreshed]:
+    """Return the pods whose mounts need a refresh now, by uid.
 
-    A pod is poked once for a ruleset, and again, more and more seldom, while it
-    does not take it up.
+    A refresh is triggered once for a ruleset, and again at growing intervals while the pod
+    does not have it.
     """
     due = {}
     for detector in stale:
         last = before.get(detector.uid)
         if last is None or last.hash != ruleset:
-            # After a restart of the operator the pod may have been poked for this ruleset before.
-            due[detector.uid] = Poked(ruleset, now, _times(detector.poked, ruleset) + 1)
-        elif now - last.at >= POKE_AGAIN_SECONDS[min(last.times, len(POKE_AGAIN_SECONDS)) - 1]:
-            due[detector.uid] = Poked(ruleset, now, last.times + 1)
+            # Before a restart of the operator, a refresh may already have been triggered.
+            due[detector.uid] = Refreshed(ruleset, now, _times(detector.refreshed, ruleset) + 1)
+        elif (
+            now - last.at >= REFRESH_AGAIN_SECONDS[min(last.times, len(REFRESH_AGAIN_SECONDS)) - 1]
+        ):
+            due[detector.uid] = Refreshed(ruleset, now, last.times + 1)
     return due
 
 
 def _times(value: str, ruleset: str) -> int:
-    """Read back from a pod's annotation how often it was poked for a ruleset."""
+    """Parse, from a pod's annotation, how often a refresh was triggered for a ruleset."""
     name, _, times = value.partition(".")
     if name != ruleset:
         return 0
     return int(times) if times.isdecimal() else 1
 
 
-def poke_value(poked: Poked) -> str:
-    """Give the annotation's value: another for each poke, or it would change nothing."""
-    return poked.hash if poked.times == 1 else f"{poked.hash}.{poked.times}"
+def refresh_value(refreshed: Refreshed) -> str:
+    """Return the annotation's value: different each time, because only a change has an effect."""
+    return refreshed.hash if refreshed.times == 1 else f"{refreshed.hash}.{refreshed.times}"

@@ -1,8 +1,8 @@
-"""How often a rule matched within the last hour, as its status tells it.
+"""Number of matches of a rule within the last hour, for its status.
 
-Pure. Each detector tells what it counted within the hour; here that is added up, so an operator
-that starts again knows it at once. The numbers change all the time and the status must not: it is
-written once a minute at most, and only where a number is no longer about what it was.
+Pure. Each detector reports its own count of the hour. The operator adds them up, so it needs no
+history after a restart. The numbers change all the time, but the status must not. So it is written
+at most once a minute, and only if a number has changed noticeably.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from services.operator.detectors import Answer
 
 PACE_SECONDS = 60.0
-# A number that differs from the one that is told by a twentieth of it at most is about the same;
+# A number counts as unchanged if it differs from the published one by at most a twentieth of that;
 # below 20 each match counts.
 _ABOUT = 20
 
 
 class Counted(NamedTuple):
-    """What all detectors counted together.
+    """The sum of all detectors' counts.
 
-    `since` is when the last of them began to count (epoch seconds), `matches` are by rule and mode.
+    `since` is when the last of them started counting (epoch seconds); `matches` are by rule and
+    mode.
     """
 
     since: float
@@ -33,7 +34,7 @@ class Counted(NamedTuple):
 
 
 def add_up(answers: Sequence[Answer]) -> Counted | None:
-    """Add up what the detectors tell; None where one does not tell, or where there is none."""
+    """Add up the detectors' counts; None if there is no detector, or one does not report."""
     told = [None if isinstance(answer, str) else answer.recent for answer in answers]
     known = [recent for recent in told if recent is not None]
     if not known or len(known) < len(told):
@@ -49,13 +50,13 @@ def add_up(answers: Sequence[Answer]) -> Counted | None:
 def matches_status(
     rule: str, counted: Counted | None, before: Mapping[str, Any] | None, now: str
 ) -> Mapping[str, Any] | None:
-    """Compute what a rule's status says of its matches, None for nothing.
+    """Compute the part of a rule's status about its matches, None for nothing.
 
     Args:
-        rule: its name.
-        counted: by the detectors; without it what was told before stays.
-        before: what the status says.
-        now: the time, as RFC 3339 in UTC.
+        rule: Name of the rule.
+        counted: Sum of the detectors' counts; without it the earlier values stay.
+        before: Current status.
+        now: The time, as RFC 3339 in UTC.
 
     """
     if counted is None or (

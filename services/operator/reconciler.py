@@ -1,8 +1,8 @@
-"""The loop that makes what is into what should be.
+"""The reconcile loop: it changes the cluster from its current to its desired state.
 
-Level-triggered: a round reads all FraudRules, the pods and the ConfigMaps from
-the API, asks the detectors, and computes everything else from that. An event
-only says that a round is due; one that is missed is made good by the next.
+Level-triggered: a reconcile reads all FraudRules, the pods and the ConfigMaps from
+the API, asks the detectors, and computes everything else from that. An event only
+triggers a reconcile; the next one makes up for a missed event.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ import structlog
 
 from services.operator.conditions import Reach, desired_status, news
 from services.operator.detectors import (
-    POKE_ANNOTATION,
+    REFRESH_ANNOTATION,
     Answer,
     Detector,
     Doubt,
-    Poked,
+    Refreshed,
     Report,
     brief,
     detectors,
     doubts,
-    poke_value,
-    pokes,
     read_page,
+    refresh_value,
+    refreshes,
     report,
 )
 from services.operator.matches import add_up, matches_status
 from services.operator.rule_metrics import RuleMetrics
-from services.telemetry import metrics
+from services.telemetry import Heartbeat, metrics
+from services.telemetry.fetching import PageTooLargeError, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from services.operator.conditions import Condition
     from services.operator.matches import Counted
@@ -49,26 +50,34 @@ log = structlog.get_logger()
 RULES_KEY = "ruleset.json"
 DETECTORS_KEY = "detectors.json"
 
-# Events come in bursts; a round waits this long for the rest of one.
+# Events come in bursts; a reconcile waits this long for the rest of a burst.
 GATHER_SECONDS = 0.05
-# While a ruleset is on its way the detectors are asked this often, and more seldom once it takes
-# longer than a kubelet that was poked needs.
+# During a rollout the detectors are asked at this interval; at a longer one once the rollout takes
+# longer than a refresh of the mounts.
 ASK_OFTEN_SECONDS = 0.1
 ASK_SELDOM_SECONDS = 1.0
 OFTEN_FOR_SECONDS = 10.0
-# When all is as it should be: how often detectors are asked, and all is read without an event.
+# Without changes: intervals of asking the detectors, and of reading everything without an event.
 SETTLED_SECONDS = 5.0
 READ_AGAIN_SECONDS = 30.0
-# After an error of the API.
+# A reconcile takes seconds at most; if the API server cannot be reached it ends with an error.
+STANDSTILL_SECONDS = 60.0
+# Pause after an error of the API.
 RETRY_SECONDS = 1.0
-# A detector answers in milliseconds; one that does not must not hold up the others' pokes.
+# A detector answers in milliseconds. One that does not must not delay the refreshes of the others:
+# limits for each step of an answer, and for all of it.
 ANSWER_SECONDS = 0.5
-# Writes under way at once.
+PAGE_SECONDS = 1.0
+# Number of concurrent writes.
 WRITERS = 8
 
 
 class Api(Protocol):
-    """What a round does to the cluster; `services.operator.cluster` is the real one."""
+    """The part of the cluster that a reconcile needs; see `services.operator.cluster`."""
+
+    @property
+    def owns(self) -> bool:
+        """True if the ConfigMaps belong to a ServiceAccount, with which they are deleted."""
 
     async def rules(self) -> list[dict[str, Any]]:
         """List the FraudRules."""
@@ -80,20 +89,20 @@ class Api(Protocol):
         """Read a ConfigMap's data."""
 
     async def apply_config_map(self, name: str, data: dict[str, str]) -> None:
-        """Make a ConfigMap have this data."""
+        """Create a ConfigMap with this data, or update it."""
 
     async def apply_status(self, name: str, status: dict[str, Any]) -> bool:
-        """Make a FraudRule have this status."""
+        """Set the status of a FraudRule."""
 
     async def annotate_pod(self, name: str, key: str, value: str) -> bool:
-        """Make a pod have this annotation."""
+        """Set an annotation of a pod."""
 
     async def tell(self, rule: dict[str, Any], condition: Condition) -> None:
-        """Post an Event about a FraudRule."""
+        """Create an Event about a FraudRule."""
 
 
 class Seen(msgspec.Struct):
-    """What the API said when all was last read; statuses and pokes are kept up with our writes."""
+    """Result of the last full read; statuses and annotations are updated by our own writes."""
 
     rules: list[dict[str, Any]]
     detectors: list[Detector]
@@ -105,12 +114,13 @@ class Reconciler:
     """Reconciles one namespace.
 
     Args:
-        api: the cluster.
-        rulebook: which versions of rules decide.
-        rules_config_map: what detectors mount.
-        detectors_config_map: where the detectors' standing is told.
-        labels: of detectors' pods.
-        keyed_by: what the detectors should take the input topic to be keyed by.
+        api: Access to the cluster.
+        rulebook: Determines the version of each rule in force.
+        rules_config_map: Name of the ConfigMap that detectors mount.
+        detectors_config_map: Name of the ConfigMap with the state of the detectors.
+        labels: Labels of detectors' pods.
+        keyed_by: KEYED_BY that the detectors should have.
+        may_write: True if no other operator writes; called before each reconcile.
 
     """
 
@@ -123,8 +133,10 @@ class Reconciler:
         detectors_config_map: str,
         labels: dict[str, str],
         keyed_by: str,
+        may_write: Callable[[], bool],
     ) -> None:
         self._keyed_by = keyed_by
+        self._may_write = may_write
         self._api = api
         self._rulebook = rulebook
         self._rules_config_map = rules_config_map
@@ -133,42 +145,51 @@ class Reconciler:
         self._due = asyncio.Event()
         self._seen: Seen | None = None
         self._standings: list[Standing] = []
-        self._poked: dict[str, Poked] = {}
+        self._refreshed: dict[str, Refreshed] = {}
         self._restored = False
         self._moving_since = 0.0
         self._rule_metrics = RuleMetrics()
-        self._poked_at = time.time()
-        self.beat = time.monotonic()
+        self._triggered_at = time.time()
+        self.heartbeat = Heartbeat(STANDSTILL_SECONDS)
         self.settled = False
-        """Whether the last round found everything as it should be."""
+        """True if the last reconcile found nothing to change."""
 
     @property
     def ready(self) -> bool:
-        """Whether a round was finished since the start."""
+        """True if a reconcile has succeeded since the start."""
         return self._seen is not None
 
-    def poke(self) -> None:
-        """Say that something may have changed."""
+    def trigger(self) -> None:
+        """Trigger a reconcile."""
         if not self._due.is_set():
-            self._poked_at = time.time()
+            self._triggered_at = time.time()
         self._due.set()
 
     async def run(self) -> None:
-        """Go on for ever; errors are logged, and the round is made again."""
+        """Run for ever; errors are logged, and the reconcile is repeated."""
         async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as http:
             self._due.set()
             while True:
-                self.beat = time.monotonic()
+                self.heartbeat.tick()
+                if not self._may_write():
+                    self._begin_again()
+                    await asyncio.sleep(ASK_OFTEN_SECONDS)
+                    continue
                 try:
                     await self.round(http)
-                except Exception as error:  # noqa: BLE001 - the loop outlives every error
+                except Exception as error:  # noqa: BLE001 - the loop survives every error
                     await self._recover(error)
                 else:
                     metrics.RECONCILES.labels("ok").inc()
                     await self._wait(self._pause())
 
+    def _begin_again(self) -> None:
+        """Forget what was read: another operator may have published other rules meanwhile."""
+        self._seen = None
+        self._restored = False
+
     async def round(self, http: httpx2.AsyncClient) -> None:
-        """Make one round."""
+        """Reconcile once."""
         seen = self._seen
         if seen is None or self._due.is_set() or time.monotonic() - seen.at > READ_AGAIN_SECONDS:
             self._due.clear()
@@ -179,8 +200,10 @@ class Reconciler:
         found = [report(d, a, hashes, ruleset, self._keyed_by) for d, a in asked]
         doubtful = tuple(doubt for d, a in asked for doubt in doubts(d, a))
         uids = {detector.uid for detector in seen.detectors}
-        self._poked = {uid: poked for uid, poked in self._poked.items() if uid in uids}
-        await self._poke(
+        self._refreshed = {
+            uid: refreshed for uid, refreshed in self._refreshed.items() if uid in uids
+        }
+        await self._refresh(
             [d for (d, _), told in zip(asked, found, strict=True) if told.state == "Stale"]
         )
         await self._write_statuses(seen, found, doubtful, add_up(answers))
@@ -191,7 +214,7 @@ class Reconciler:
         metrics.DETECTORS.labels("current").set(sum(r.state == "Current" for r in found))
 
     async def _read(self) -> Seen:
-        """Read all there is, and publish the rules that decide."""
+        """Read everything, and publish the rules in force."""
         rules, pods, published, reports = await asyncio.gather(
             self._api.rules(),
             self._api.pods(self._labels),
@@ -199,32 +222,36 @@ class Reconciler:
             self._api.config_map(self._detectors_config_map),
         )
         found = detectors(pods)
-        if not self._restored:
+        first = not self._restored
+        if first:
             self._rulebook.restore((published or {}).get(RULES_KEY, ""))
             self._restored = True
-        self._rule_metrics.heard(rules, self._poked_at)
+        self._rule_metrics.heard(rules, self._triggered_at)
         # Compiling may take a while, and the webhook has to answer meanwhile.
         self._standings = await asyncio.to_thread(self._rulebook.update, rules)
         wanted = {RULES_KEY: self._rulebook.document()}
-        if published is None or published.get(RULES_KEY) != wanted[RULES_KEY]:
+        changed = published is None or published.get(RULES_KEY) != wanted[RULES_KEY]
+        # The ConfigMap of an earlier version may lack its owner.
+        if changed or (first and self._api.owns):
             await self._api.apply_config_map(self._rules_config_map, wanted)
+        if changed:
             self._moving_since = time.monotonic()
             log.info(
                 "ruleset published",
                 ruleset=self._rulebook.hash,
                 rules=len(self._rulebook.rule_hashes),
             )
-            await self._poke(found)  # none has it yet: asking first would only take time
+            await self._refresh(found)  # no detector has it yet: asking first would only take time
         return Seen(rules, found, (reports or {}).get(DETECTORS_KEY, ""), time.monotonic())
 
-    async def _poke(self, stale: list[Detector]) -> None:
-        due = pokes(stale, self._rulebook.hash, self._poked, time.monotonic())
+    async def _refresh(self, stale: list[Detector]) -> None:
+        due = refreshes(stale, self._rulebook.hash, self._refreshed, time.monotonic())
         names = {detector.uid: detector.pod for detector in stale}
         await _all(
-            self._api.annotate_pod(names[uid], POKE_ANNOTATION, poke_value(poked))
-            for uid, poked in due.items()
+            self._api.annotate_pod(names[uid], REFRESH_ANNOTATION, refresh_value(refreshed))
+            for uid, refreshed in due.items()
         )
-        self._poked |= due
+        self._refreshed |= due
 
     async def _write_statuses(
         self,
@@ -271,7 +298,7 @@ class Reconciler:
         return ASK_OFTEN_SECONDS if moving else ASK_SELDOM_SECONDS
 
     async def _recover(self, error: Exception) -> None:
-        """Say what happened, and have all read anew: a write may have been lost, or made unseen."""
+        """Log the error, and read everything again: a write may have been lost, or succeeded."""
         metrics.RECONCILES.labels("failed").inc()
         if isinstance(error, httpx2.HTTPError):
             log.warning("API not reached", reason=str(error) or repr(error))
@@ -281,7 +308,7 @@ class Reconciler:
         await asyncio.sleep(RETRY_SECONDS)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait until a round is due, and a moment longer for what comes with the same burst."""
+        """Wait until a reconcile is due, and a moment longer for the rest of a burst."""
         try:
             await asyncio.wait_for(self._due.wait(), seconds)
         except TimeoutError:
@@ -295,18 +322,18 @@ async def _ask_all(http: httpx2.AsyncClient, found: Iterable[Detector]) -> list[
 
 async def _ask(http: httpx2.AsyncClient, detector: Detector) -> Answer:
     try:
-        answer = await http.get(detector.url)
-        answer.raise_for_status()
-    except httpx2.HTTPError as error:
+        return read_page(await fetch(http, detector.url, PAGE_SECONDS))
+    except TimeoutError:
+        return f"does not answer within {PAGE_SECONDS:.0f} s"
+    except (httpx2.HTTPError, PageTooLargeError) as error:
         return f"does not answer: {type(error).__name__}"
-    return read_page(answer.content)
 
 
 async def _all(writes: Iterable[Awaitable[object]]) -> None:
-    """Carry out writes, some at a time.
+    """Do writes, some of them concurrently.
 
     Raises:
-        httpx2.HTTPError: the first failure, once all are done.
+        httpx2.HTTPError: The first failure, after all writes have ended.
 
     """
     gate = asyncio.Semaphore(WRITERS)

@@ -1,8 +1,8 @@
-"""What is measured of the rules: their states, and how long a change takes to be live.
+"""Metrics of the rules: their states, and how long a change takes to be live.
 
-A change is timed from when the API was told of it until every detector has
-confirmed it. The API says when to the second, and the operator knows when it
-heard of it: what lies within that second is taken.
+A change is timed from when the API received it until every detector has
+confirmed it. The API's time has a resolution of a second. Within that second, the time
+at which the operator received the event is used.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from services.operator.conditions import Reach
     from services.operator.rulebook import Standing
 
-# Of the times that the API gives.
+# Format of the API's times.
 _RESOLUTION_SECONDS = 1.0
 
 
 class RuleMetrics:
-    """Sets the metrics of the rules, round by round."""
+    """Sets the metrics of the rules, once each reconcile."""
 
     def __init__(self) -> None:
-        # By uid: the generation that was heard of last, and since when; None: it is not timed.
+        # By uid: the latest generation, and when it was received; None if it is not timed.
         self._heard: dict[str, tuple[int, float | None]] = {}
 
     def heard(self, rules: Iterable[Mapping[str, Any]], at: float) -> None:
-        """Take note of changes that no status tells of yet.
+        """Record changes that are not in a status yet.
 
         Args:
-            rules: the FraudRules as the API has them.
-            at: when something was said to have changed (s since 1970).
+            rules: FraudRules from the API.
+            at: Time of the event that reported a change (s since 1970).
 
         """
         before, self._heard = self._heard, {}
@@ -51,10 +51,10 @@ class RuleMetrics:
             self._heard[uid] = generation, since
 
     def told(self, found: Iterable[tuple[Mapping[str, Any], Standing, Reach]]) -> None:
-        """Set the metrics to what the detectors say now.
+        """Set the metrics to what the detectors report now.
 
         Args:
-            found: each FraudRule, how it stands, and how far it is.
+            found: Each FraudRule with its state, and its state on the detectors.
 
         """
         now = time.time()
@@ -75,7 +75,7 @@ class RuleMetrics:
         generation, since = self._heard.get(uid, (0, None))
         if since is None:
             return
-        stuck = standing.problems or not reach.detectors  # it is not on its way to anyone
+        stuck = standing.problems or not reach.detectors  # it is not being rolled out
         if stuck or reach.applied == reach.detectors:
             self._heard[uid] = generation, None
         if not stuck and reach.applied == reach.detectors:
@@ -83,7 +83,7 @@ class RuleMetrics:
 
 
 def state_of(standing: Standing, reach: Reach) -> str:
-    """Say in a word how a FraudRule stands, one of those that `OPERATOR_RULES` has."""
+    """Return the state of a FraudRule, one of those in `OPERATOR_RULES`."""
     if standing.problems:
         return "Stale" if standing.rule else "Invalid"
     if standing.reason == "Disabled":
@@ -94,7 +94,7 @@ def state_of(standing: Standing, reach: Reach) -> str:
 
 
 def _changed(rule: Mapping[str, Any]) -> float:
-    """When the API was told of a rule's content last (s since 1970, whole)."""
+    """Return when the API last received a change of a rule's content (whole s since 1970)."""
     metadata = rule["metadata"]
     writes = (
         write["time"]

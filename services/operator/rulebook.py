@@ -1,8 +1,8 @@
-"""Which version of each rule decides: the newest when it is good, else the last that was.
+"""The version of each rule in force: the newest if it is good, else the last good one.
 
-Pure: FraudRules come in as the API gives them, a standing for each and the
-document for the detectors go out. The last good versions live in that document,
-so that an operator that starts again reads them from there.
+Pure: the input is FraudRules from the API, the output the state of each rule and the
+document for the detectors. The last good versions are stored in that document,
+so an operator that restarts reads them from there.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from services.rules.ruleset import content_hash, rule_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A ConfigMap takes 1 MiB of data; the rest is for its own fields.
+# A ConfigMap has room for 1 MiB of data; the rest is for its own fields.
 MAX_DOCUMENT_BYTES = 1_000_000
 _TOO_LARGE = "RulesetTooLarge"
-# The fields that are complained of where parts of a rule do not fit together.
+# Fields that are named in problems between several fields of a rule.
 _FITS_TOGETHER = re.compile(
     r"spec\.(score|reasonCode|aggregates\[\d+\]\.(name|window|of)"
     r"|examples(\[\d+\]\.(name|given(\[\d+\]\.every)?))?)"
@@ -34,10 +34,10 @@ _EXPRESSION = re.compile(r"spec\.(expression|aggregates\[\d+\]\.where)")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How one FraudRule stands.
+    """The state of one FraudRule.
 
-    `generation` is the object's. `rule` is the version that decides, None where there never was a
-    good one; `problems` say why it is not the newest, and `reason` is their condition's.
+    `generation` is the object's. `rule` is the version in force, None if there never was a good
+    one. `problems` are the reasons why it is not the newest; `reason` is that of the condition.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Rulebook:
     """Holds the last good version of every rule.
 
     Args:
-        compiler: checks rules against the transaction's schema.
-        threshold: the detectors' score threshold; part of the ruleset's hash.
-        limit: how many bytes the document may have.
+        compiler: Compiler for the schema of the transactions.
+        threshold: Score threshold of the detectors; part of the ruleset's hash.
+        limit: Largest size of the document, in bytes.
 
     """
 
@@ -67,19 +67,19 @@ class Rulebook:
 
     @property
     def hash(self) -> str:
-        """The ruleset's name, the same that a detector gives it."""
+        """Hash of the ruleset, equal to that of a detector with the same ruleset."""
         return content_hash(self._good.values(), self._compiler.schema, self._threshold)
 
     @property
     def rule_hashes(self) -> dict[str, str]:
-        """The hash of each version that decides, by its rule's name."""
+        """Hash of each version in force, by the name of its rule."""
         return {name: rule_hash(rule) for name, rule in self._good.items()}
 
     def restore(self, document: str) -> None:
-        """Take the last good versions from a document of an earlier operator.
+        """Load the last good versions from a document of an earlier operator.
 
-        One that was edited, by accident or halfway, is not trusted; nor is a rule
-        that means nothing under the schema that is in use now.
+        A document that was edited, by accident or halfway, is not trusted; nor is a rule
+        that is invalid under the current schema.
         """
         try:
             read = msgspec.json.decode(document, type=_Document)
@@ -98,7 +98,7 @@ class Rulebook:
         return True
 
     def update(self, objects: Iterable[dict[str, Any]]) -> list[Standing]:
-        """Take the FraudRules that there are now; what is not among them is gone."""
+        """Replace the FraudRules by the current ones; rules that are not among them are removed."""
         standings = [self._judge_alone(value) for value in objects]
         names = {standing.name for standing in standings}
         self._checked = {name: c for name, c in self._checked.items() if name in names}
@@ -107,7 +107,7 @@ class Rulebook:
         return standings
 
     def document(self) -> str:
-        """Render the rules that decide as a JSON list of FraudRules, as detectors read it."""
+        """Render the rules in force as a JSON list of FraudRules, which detectors read."""
         items = [_item(rule) for _, rule in sorted(self._good.items())]
         document = _Document(
             api_version=API_VERSION,
@@ -118,7 +118,7 @@ class Rulebook:
         return msgspec.json.encode(document).decode()
 
     def _judge_alone(self, value: dict[str, Any]) -> Standing:
-        """Judge a rule so that, whatever it holds, the others are judged too."""
+        """Check a rule in such a way that an error in it never affects the others."""
         try:
             return self._judge(value)
         except Exception as error:  # noqa: BLE001 - one rule must not stop all
@@ -150,7 +150,7 @@ class Rulebook:
         )
 
     def _check(self, rule: FraudRule) -> CompiledRule | tuple[Problem, ...]:
-        """Compile a rule, unless the same was compiled before."""
+        """Compile a rule, unless the same rule was compiled before."""
         text = msgspec.json.encode(rule)
         before = self._checked.get(rule.name)
         if before is not None and before[0] == text:
@@ -164,26 +164,26 @@ class Rulebook:
         return checked
 
     def _fit(self, standings: list[Standing]) -> list[Standing]:
-        """Refuse the changes that would make the document larger than it may be.
+        """Reject changes that would make the document too large.
 
-        What decides already stays. Then the changes are taken for which there is
-        room: those that shrink it, then the others from the smallest growth on.
+        Versions in force stay. Then changes are accepted as long as there is room: first
+        those that shrink the document, then the others, the smallest growth first.
         """
         wanted = {s.name: size(s.rule) for s in standings if s.rule is not None}
         if sum(wanted.values()) <= self._limit:
             return standings
         held = {name: size(rule) for name, rule in self._good.items() if name in wanted}
         total = sum(held.values())
-        refused = set()
+        rejected = set()
         for grows, name in sorted((n - held.get(name, 0), name) for name, n in wanted.items()):
             if grows > 0 and total + grows > self._limit:
-                refused.add(name)
+                rejected.add(name)
             else:
                 total += grows
-        return [self._refuse(s) if s.name in refused else s for s in standings]
+        return [self._reject(s) if s.name in rejected else s for s in standings]
 
-    def _refuse(self, standing: Standing) -> Standing:
-        assert standing.rule is not None  # noqa: S101 - it was too large
+    def _reject(self, standing: Standing) -> Standing:
+        assert standing.rule is not None  # noqa: S101 - it was found to be too large
         return msgspec.structs.replace(
             standing,
             rule=self._good.get(standing.name),
@@ -205,7 +205,7 @@ class _Document(msgspec.Struct, rename="camel"):
 
 
 def reason_of(problems: tuple[Problem, ...], rule: FraudRule | None) -> str:
-    """Give the reason of the condition Ready, one word for machines."""
+    """Return the reason of the condition Ready, one word for machines."""
     if not problems:
         assert rule is not None  # noqa: S101 - without a rule there is a problem
         return "Disabled" if rule.spec.mode == "Disabled" else "Accepted"
@@ -220,12 +220,12 @@ def reason_of(problems: tuple[Problem, ...], rule: FraudRule | None) -> str:
 
 
 def size(rule: FraudRule) -> int:
-    """Say how many bytes a rule takes in the document, its comma included."""
+    """Return the size of a rule in the document, with its comma, in bytes."""
     return len(msgspec.json.encode(_item(_bare(rule)))) + 1
 
 
 def _bare(rule: FraudRule) -> FraudRule:
-    """Leave the examples out: they have proven the rule, and detectors need no proof."""
+    """Remove the examples: the rule has passed them, and detectors do not need them."""
     return msgspec.structs.replace(rule, spec=msgspec.structs.replace(rule.spec, examples=()))
 
 
@@ -237,7 +237,7 @@ def _item(rule: FraudRule) -> dict[str, Any]:
 
 
 def _checksum(items: list[dict[str, Any]]) -> str:
-    """Name rules by their text alone: an operator whose model has more fields reads them too."""
+    """Hash the text of rules alone, so an operator whose model has more fields accepts it too."""
     return hashlib.sha256(msgspec.json.encode(items)).hexdigest()[:16]
 
 
@@ -246,5 +246,5 @@ def _too_large(found: int, limit: int) -> Problem:
         field="",
         message=f"this version takes {found} bytes, and there is no room for it: "
         f"all rules together may take {limit}",
-        mend="shorten or remove rules; examples do not count",
+        hint="shorten or remove rules; examples do not count",
     )

@@ -1,4 +1,4 @@
-"""The operator's settings, each an environment variable of the same name in capitals."""
+"""The operator's settings, each from the environment variable of the same name in capitals."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from services.settings import ServiceSettings
 
 
 class OperatorSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What the operator reads from its environment."""
+    """Environment variables of the operator."""
 
     operator_namespace: Annotated[
-        str, Meta(description="The namespace it looks after; its own by default.")
+        str, Meta(description="Namespace whose rules it reconciles; by default its own.")
     ] = ""
     rules_config_map: Annotated[
         str, Meta(min_length=1, description="The ConfigMap that detectors mount, with the rules.")
     ] = "fraud-detection-rules"
     detectors_config_map: Annotated[
-        str, Meta(min_length=1, description="The ConfigMap that tells how each detector stands.")
+        str, Meta(min_length=1, description="ConfigMap with the state of each detector.")
     ] = "fraud-detection-detectors"
+    config_map_owner: Annotated[
+        str,
+        Meta(
+            description="The ServiceAccount that owns both ConfigMaps: they are deleted with it. "
+            "They stay without one."
+        ),
+    ] = ""
     detector_selector: Annotated[
         str, Meta(min_length=1, description="The labels of detectors' pods, as key=value,…")
     ] = "app.kubernetes.io/component=detector"
@@ -40,16 +47,17 @@ class OperatorSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = DEFAULT_KEY
     watch_timeout_seconds: Annotated[
-        int, Meta(ge=1, le=3600, description="After so long a watch that is silent is made anew.")
+        int, Meta(ge=1, le=3600, description="Time after which a watch without events is replaced.")
     ] = 70
     webhook_port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port of the admission webhook; 0 is none.")
+        int, Meta(ge=0, le=65535, description="Port of the admission webhook; 0 for no webhook.")
     ] = 0
     webhook_configuration: Annotated[
         str,
         Meta(
-            description="The ValidatingWebhookConfiguration that is given the operator's own "
-            "authority; none where cert-manager gives it one."
+            description="The ValidatingWebhookConfiguration of the webhook; the operator is ready "
+            "when its caBundle fits the certificate. With a certificate of its own making the "
+            "operator writes the caBundle too."
         ),
     ] = ""
     webhook_host: Annotated[

@@ -1,8 +1,8 @@
-"""The webhook's certificates, where no cert-manager makes them.
+"""The webhook's certificates, if cert-manager does not make them.
 
-The authority lives in memory only and is made anew with each start; the API
-server is told of it in the ValidatingWebhookConfiguration. No key of an
-authority is ever written down.
+The authority exists in memory only, and a new one is made at each start. The operator
+writes it into the ValidatingWebhookConfiguration for the API server. The key of an
+authority is never written to disk.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from services.certificates import Authority, expiry
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from services.operator.cluster import Cluster
 
 log = structlog.get_logger()
 
 _AUTHORITY_LIFETIME = timedelta(days=3650)
 LIFETIME = timedelta(days=30)
-# A third is left when the next one is made.
+# A third of the lifetime is left when the next one is made.
 _RENEW_AT = LIFETIME / 3
-# How often the certificate's age is looked at, and whether the API server still knows the
-# authority: a `helm upgrade` or a colleague may have set it back.
+# Interval of the checks of the certificate's age and of the API server's trust, which a
+# `helm upgrade` or a colleague may have reset.
 LOOK_EVERY_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 
@@ -38,15 +40,19 @@ class OwnCertificates:
     """Keeps a certificate for the webhook in a folder, and the API server's trust in it.
 
     Args:
-        host: the name that the API server calls.
-        cluster: where the webhook is configured.
-        configuration: the name of the ValidatingWebhookConfiguration; "" leaves
-            it alone.
+        host: Name by which the API server calls the webhook.
+        cluster: Access to the webhook's configuration.
+        configuration: Name of the ValidatingWebhookConfiguration; "" leaves
+            it unchanged.
+        may_write: True if no other operator writes to the configuration.
 
     """
 
-    def __init__(self, host: str, cluster: Cluster, configuration: str) -> None:
+    def __init__(
+        self, host: str, cluster: Cluster, configuration: str, may_write: Callable[[], bool]
+    ) -> None:
         self._host = host
+        self._may_write = may_write
         self._cluster = cluster
         self._configuration = configuration
         self._authority = Authority.new("fraud-detection-webhook", _AUTHORITY_LIFETIME)
@@ -60,9 +66,9 @@ class OwnCertificates:
         self._folder.cleanup()
 
     async def keep(self) -> None:
-        """Renew what ends soon, and keep the API server's trust; goes on for ever."""
+        """Renew certificates that expire soon, and keep the API server's trust; runs for ever."""
         while True:
-            pause = LOOK_EVERY_SECONDS
+            pause = LOOK_EVERY_SECONDS if self._may_write() else RETRY_SECONDS
             if expiry(self.file.read_bytes()) - datetime.now(UTC) < _RENEW_AT:
                 self._renew()
             try:
@@ -73,7 +79,7 @@ class OwnCertificates:
             await asyncio.sleep(pause)
 
     async def _be_trusted(self) -> None:
-        if not self._configuration:
+        if not self._configuration or not self._may_write():
             return
         known = await self._cluster.webhook_authorities(self._configuration)
         if any(authority != self._authority.certificate for authority in known):

@@ -1,1 +1,1 @@
-"""Records of the output topics as their readers have them: read from outside, and in words."""
+"""Records of the output topics for their readers: consumed without a group, and shown as text."""

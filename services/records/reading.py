@@ -1,4 +1,4 @@
-"""Reading a topic from outside: what is committed, in no group, with nothing written back."""
+"""Consumers that read committed records of a topic without a group and write nothing back."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ def reader(settings: KafkaSettings, client_id: str, more: Config | None = None) 
     """Make a consumer whose partitions are assigned by hand.
 
     Args:
-        settings: where to connect.
-        client_id: as it shows in the broker's logs and quotas.
-        more: further options of librdkafka.
+        settings: Kafka settings with the brokers' addresses.
+        client_id: Name of the client in the broker's logs and quotas.
+        more: Further options of librdkafka.
 
     """
     return Consumer(
         {
             **client_config(settings, client_id),
-            # Nothing is committed to it and no one joins it; librdkafka asks for a name.
+            # librdkafka requires a name; nothing is committed to this group and nobody joins it.
             "group.id": f"{client_id}-{uuid.uuid4().hex}",
             "enable.auto.commit": False,
+            # If a record was deleted before it was read: continue at the oldest one that is left.
+            "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             **(more or {}),
         },
@@ -38,8 +40,8 @@ def reader(settings: KafkaSettings, client_id: str, more: Config | None = None) 
 
 
 def tail_offset(n: int) -> int:
-    """Give the offset to assign for a partition's last n, which librdkafka looks up by itself.
+    """Return the offset to assign for a partition's last n, which librdkafka looks up by itself.
 
-    It is its RD_KAFKA_OFFSET_TAIL, which confluent-kafka has no name for.
+    It is librdkafka's RD_KAFKA_OFFSET_TAIL, for which confluent-kafka has no name.
     """
     return -2000 - n

@@ -1,4 +1,4 @@
-"""The rules engine: FraudRules in, one decision function out. Knows neither Kafka nor Kubernetes.
+"""The rules engine: from FraudRules to one decision function. Uses neither Kafka nor Kubernetes.
 
 For example:
 
@@ -11,6 +11,7 @@ For example:
 
 from services.rules.checking import Report, check
 from services.rules.compilation import CompiledRule, Compiler
+from services.rules.expressions import NO_VALUE
 from services.rules.keys import DEFAULT_KEY
 from services.rules.manifests import Manifest, read_manifests, read_object, rule_files
 from services.rules.model import FraudRule
@@ -21,6 +22,7 @@ from services.rules.store import RuleState, RuleStore, Update
 __all__ = [
     "DEFAULT_KEY",
     "DEFAULT_THRESHOLD",
+    "NO_VALUE",
     "CompiledRule",
     "Compiler",
     "Decision",

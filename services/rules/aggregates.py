@@ -1,17 +1,18 @@
-"""What rules ask of earlier transactions: whether it can be asked, and which windows it takes.
+"""The aggregates of rules: checks, and the windows that they need.
 
-Aggregates that ask for the same thing share it, whatever each rule calls it. A
-*source* is what entries are made of: the grouping, the field, the condition.
-Each source is one series of `services.windows`; a *value* is what an expression
-reads, made of one or two of its columns.
+Equal aggregates share one value, whatever name each rule gives it. A *source* defines
+the entries of a series: the grouping, the field, the condition. Each source is one
+series of `services.windows`; a *value* is what an expression reads, computed from one
+or two columns of the series.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from services.rules.hints import near
 from services.rules.keys import NO_KEY
-from services.rules.mends import near
 from services.rules.problems import Problem
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["int", "double"]
 
-# What a name may not be, because expressions have it already.
+# Names that an aggregate cannot have, because expressions use them already.
 _TAKEN = {
     *("transaction", "timestamp", "duration", "size", "has", "matches", "contains", "startsWith"),
     *("endsWith", "exists", "all", "filter", "map", "int", "uint", "double", "bool", "string"),
@@ -33,6 +34,8 @@ _TAKEN = {
     *("function", "if", "import", "in", "let", "loop", "null", "package", "namespace", "return"),
     *("true", "var", "void", "while", "google", "null_type"),
 }
+# A condition on a field, by the field's type.
+_SOME = {"double": "transaction.{} >= 900.0", "timestamp": "transaction.{}.getHours() < 6"}
 _COLUMNS: dict[RuleFunction, tuple[Function, ...]] = {
     "Count": ("count",),
     "CountDistinct": ("distinct",),
@@ -44,10 +47,10 @@ _COLUMNS: dict[RuleFunction, tuple[Function, ...]] = {
 
 
 class Source(NamedTuple):
-    """What the entries of a series are made of; texts are "" where there is none.
+    """The definition of a series' entries; texts are "" if there is none.
 
-    `currency` is the field with the currency of `of`, where that is money.
-    `optional` says that a transaction may be without one of the two.
+    `currency` is the field with the currency of `of`, if that is money.
+    `optional` is True if a transaction may lack one of the two.
     """
 
     group_by: str
@@ -59,14 +62,14 @@ class Source(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What a series is asked."""
+    """One query of a series."""
 
     function: Function
     window_ms: int
 
 
 class Value(NamedTuple):
-    """What an expression reads: an aggregate, without the name that a rule gives it."""
+    """The definition of what an expression reads: an aggregate without the name in its rule."""
 
     source: Source
     function: RuleFunction
@@ -75,12 +78,12 @@ class Value(NamedTuple):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it is made of: for an average a sum and a count, else itself."""
+        """The columns of the value: a sum and a count for an average, else one column."""
         return tuple(Column(function, self.window_ms) for function in _COLUMNS[self.function])
 
 
 class Plan(NamedTuple):
-    """The windows of a ruleset: the values that can be read, and what each series is asked."""
+    """The windows of a ruleset: its values, and the columns of each series."""
 
     values: tuple[Value, ...]
 
@@ -99,12 +102,12 @@ class Plan(NamedTuple):
 
 
 def plan(values: Iterable[Value]) -> Plan:
-    """Plan the windows that some values need, each once."""
+    """Plan the windows for some values, each once."""
     return Plan(tuple(sorted(set(values))))
 
 
 def value_of(aggregate: Aggregate, schema: Schema) -> Value:
-    """Say what an aggregate that `complaints` has nothing against reads."""
+    """Return the value of an aggregate in which `complaints` has found no problem."""
     field = next((f for f in schema.fields if f.name == aggregate.of), None)
     distinct = aggregate.function == "CountDistinct"
     currency = field.currency or "" if field is not None and not distinct else ""
@@ -116,12 +119,12 @@ def value_of(aggregate: Aggregate, schema: Schema) -> Value:
 
 
 def complaints(aggregates: Iterable[Aggregate], schema: Schema, keyed_by: str) -> Iterator[Problem]:
-    """Say what is wrong with a rule's aggregates, their conditions aside.
+    """Find the problems of a rule's aggregates, except those of their conditions.
 
     Args:
-        aggregates: the rule's.
-        schema: of the transactions.
-        keyed_by: the field that the input topic is keyed by, "none" without.
+        aggregates: Aggregates of the rule.
+        schema: Schema of the transactions.
+        keyed_by: Field that the input topic is keyed by, "none" for a topic without keys.
 
     """
     seen: set[str] = set()
@@ -131,14 +134,14 @@ def complaints(aggregates: Iterable[Aggregate], schema: Schema, keyed_by: str) -
             yield Problem(
                 field=f"{place}.name",
                 message=f"there is an aggregate `{aggregate.name}` already",
-                mend="give each a name of its own",
+                hint="give each another name",
             )
         seen.add(aggregate.name)
         if aggregate.name in _TAKEN:
             yield Problem(
                 field=f"{place}.name",
                 message=f"`{aggregate.name}` is a word of the expressions",
-                mend=f"choose another name, as in {aggregate.name}_1h",
+                hint=f"choose another name, as in {aggregate.name}_1h",
             )
         yield from _grouping(place, aggregate, schema, keyed_by)
         yield from _measured(place, aggregate, schema)
@@ -146,14 +149,21 @@ def complaints(aggregates: Iterable[Aggregate], schema: Schema, keyed_by: str) -
 
 def _grouping(place: str, aggregate: Aggregate, schema: Schema, keyed_by: str) -> Iterator[Problem]:
     name = aggregate.group_by
-    if _field(schema, name) is None:
+    if several := [part for part in re.split(r"[\s,;+&]+", name) if part][1:]:
+        yield Problem(
+            field=f"{place}.groupBy",
+            message=f"found {len(several) + 1} fields, expected one",
+            hint=f"group by {keyed_by if keyed_by != NO_KEY else name.split(',')[0]}, and name "
+            "the others in `where`",
+        )
+    elif _field(schema, name) is None:
         yield _unknown(f"{place}.groupBy", name, schema)
     elif keyed_by == NO_KEY:
         yield Problem(
             field=f"{place}.groupBy",
             message="the input topic is declared to have no keys, so no detector sees all of one "
             f"{name}",
-            mend="key the topic's records, and name the field in KEYED_BY (detector.keyedBy in the "
+            hint="key the topic's records, and name the field in KEYED_BY (detector.keyedBy in the "
             "chart)",
         )
     elif name != keyed_by:
@@ -161,25 +171,28 @@ def _grouping(place: str, aggregate: Aggregate, schema: Schema, keyed_by: str) -
             field=f"{place}.groupBy",
             message=f"found {name}, and the input topic is keyed by {keyed_by}: no detector sees "
             f"all of one {name}",
-            mend=f"group by {keyed_by}, or key the topic by {name} and set KEYED_BY={name} "
+            hint=f"group by {keyed_by}, or key the topic by {name} and set KEYED_BY={name} "
             "(detector.keyedBy in the chart)",
         )
 
 
 def _measured(place: str, aggregate: Aggregate, schema: Schema) -> Iterator[Problem]:
     if aggregate.function == "Count" or not aggregate.of:
-        return  # which of them have a field is said by `contradictions`
+        return  # `contradictions` checks which of them have a field
     field = _field(schema, aggregate.of)
     if field is None:
         yield _unknown(f"{place}.of", aggregate.of, schema)
     elif complaint := _unfit(aggregate.function, field):
-        yield Problem(field=f"{place}.of", message=complaint[0], mend=complaint[1])
+        yield Problem(field=f"{place}.of", message=complaint[0], hint=complaint[1])
 
 
 def _unfit(function: RuleFunction, field: Field) -> tuple[str, str] | None:
     if function == "CountDistinct":
-        if field.type in {"timestamp", "double"}:
-            return f"values of a {field.type} are not told apart exactly", "name another field"
+        if some := _SOME.get(field.type):
+            return (
+                f"a CountDistinct is of text, int or bool, and `{field.name}` is a {field.type}",
+                f"count with `function: Count`, and a `where` as in `{some.format(field.name)}`",
+            )
         return None
     if field.type == "int" or (field.type == "double" and field.currency):
         return None
@@ -187,6 +200,11 @@ def _unfit(function: RuleFunction, field: Field) -> tuple[str, str] | None:
         return (
             f"`{field.name}` is a decimal number and no money, and is not added up exactly",
             f"make it money with `currency: …` in the schema, or an int: a {function} needs that",
+        )
+    if field.type == "timestamp":
+        return (
+            f"a {function} is of a number, and `{field.name}` is a timestamp",
+            "whether something came before is asked with a Count: leave `of` out",
         )
     return (
         f"a {function} is of a number, and `{field.name}` is a {field.type}",
@@ -204,5 +222,5 @@ def _unknown(place: str, name: str, schema: Schema) -> Problem:
     return Problem(
         field=place,
         message=f"a transaction has no field `{name}`",
-        mend=f"did you mean `{meant}`?" if meant else f"it has {', '.join(names)}",
+        hint=f"did you mean `{meant}`?" if meant else f"it has {', '.join(names)}",
     )

@@ -1,4 +1,4 @@
-"""`fraud rules check`, without the command line: what is wrong with the rules of some files."""
+"""`fraud rules check` without the command line: find the problems of the rules in some files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What checking one rule found. It may go live when `compiled` is there."""
+    """Result of the check of one rule. The rule may go live if `compiled` is set."""
 
     place: Place
     name: str
@@ -28,7 +28,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     expression_line: int
 
     def line(self, problem: Problem) -> int:
-        """Give the line of the file, from 1, that a problem is about."""
+        """Return the line of the file, from 1, that a problem is about."""
         if problem.line and self.expression_line and problem.field == "spec.expression":
             return self.expression_line + problem.line - 1
         path = f"$.{problem.field}"
@@ -38,20 +38,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(paths: Iterable[Path], compiler: Compiler) -> list[Report]:
-    """Check every rule that the paths hold, in the order of files and documents.
+    """Check every rule in the paths, in the order of files and documents.
 
     Args:
-        paths: files or folders.
-        compiler: for the schema that the rules are about.
+        paths: Files or folders.
+        compiler: Compiler for the schema of the transactions.
 
     Returns:
-        A report a rule, and one for each file or document that holds none.
+        One report for each rule, and one for each file or document without a rule.
 
     Raises:
-        FileNotFoundError: a path does not exist.
+        FileNotFoundError: A path does not exist.
 
     """
-    manifests = [m for file in rule_files(paths) for m in read_manifests(file)]
+    named = list(paths)
+    files = rule_files(named)
+    manifests = [m for file in files for m in read_manifests(file, named=file in named)]
     return check_manifests(manifests, compiler, {})
 
 
@@ -61,9 +63,9 @@ def check_manifests(
     """Check manifests that have been read.
 
     Args:
-        manifests: from `read_manifests`.
-        compiler: for the schema that the rules are about.
-        known: rules compiled before, by name; one that is unchanged is not
+        manifests: Result of `read_manifests`.
+        compiler: Compiler for the schema of the transactions.
+        known: Compiled rules by name; a rule that has not changed is not
             compiled again.
 
     """
@@ -82,7 +84,7 @@ def _report(
                 Problem(
                     field="metadata.name",
                     message=f"`{manifest.name}` is defined at {earlier} already",
-                    mend="give one of the two another name",
+                    hint="give one of the two another name",
                 ),
             )
         elif before is not None and _same(before.rule, manifest.rule):
@@ -104,5 +106,5 @@ def _report(
 
 
 def _same(one: FraudRule, other: FraudRule) -> bool:
-    """Whether two rules say the same; by their JSON, as to Python 1 equals true."""
+    """True if two rules have the same content; compares JSON, because in Python 1 equals True."""
     return msgspec.json.encode(one) == msgspec.json.encode(other)

@@ -1,4 +1,4 @@
-"""A FraudRule made ready to decide: checked, generated, and proven by its examples."""
+"""Compile a FraudRule: check it, generate its condition, run its examples."""
 
 from __future__ import annotations
 
@@ -13,30 +13,27 @@ from services.rules.examples import run_examples
 from services.rules.expressions import Environment, Expression
 from services.rules.generation import Generator, UnsupportedError
 from services.rules.keys import DEFAULT_KEY, NO_KEY
+from services.rules.likely import warnings_of
 from services.rules.limits import walk
-from services.rules.presence import field_of, unguarded
+from services.rules.presence import field_of
 from services.rules.problems import RuleError
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator
 
     from services.rules.checked_pb2 import CheckedExpr
     from services.rules.model import Aggregate, FraudRule
     from services.transactions import Schema
 
 
-_EMPTY = {"string": '""', "currency": '""', "bool": "false", "timestamp": "1970"}
-
-
 class CompiledRule(msgspec.Struct, frozen=True):
     """A rule that may go live.
 
-    `code` is the generated condition, or None where Google's evaluator decides
-    (`fallback` then says which node is not generated). `values` are what its
-    aggregates read, by their names, and `wheres` their conditions, by text.
-    `reads` are all fields of the transaction that are looked at,
-    `condition_reads` those of the expression.
+    `code` is the generated condition, or None if Google's evaluator is used
+    (`fallback` is then the node that cannot be generated). `values` are the values of
+    its aggregates by name, and `wheres` their conditions by text. `reads` are all
+    fields of the transaction that the rule uses, `condition_reads` those that its
+    expression uses.
     """
 
     rule: FraudRule
@@ -51,7 +48,7 @@ class CompiledRule(msgspec.Struct, frozen=True):
 
 
 class _Checked(NamedTuple):
-    """A text that is a condition."""
+    """A text that was checked to be a condition."""
 
     expression: Expression
     code: ast.expr | None
@@ -63,10 +60,10 @@ class Compiler:
     """Compiles the rules of one schema.
 
     Args:
-        schema: of the transactions.
-        keyed_by: the field that the input topic is keyed by, which aggregates
-            may group by; "none" for a topic without keys. The default is "none"
-            to a schema that has no such field.
+        schema: Schema of the transactions.
+        keyed_by: Field that the input topic is keyed by, the only one that aggregates
+            may group by; "none" for a topic without keys. The default means "none"
+            if the schema has no such field.
 
     """
 
@@ -75,15 +72,12 @@ class Compiler:
         names = {field.name for field in schema.fields}
         self.keyed_by = keyed_by if keyed_by != DEFAULT_KEY or keyed_by in names else NO_KEY
         self.environment = Environment(schema)
-        self._optional = frozenset(
-            f.name for f in schema.fields if not f.required and f.name not in {"id", "timestamp"}
-        )
 
     def compile(self, rule: FraudRule) -> CompiledRule:
         """Check a rule, generate its condition and run its examples.
 
         Raises:
-            RuleError: its parts do not fit together, an expression is refused,
+            RuleError: Fields contradict each other, an expression is rejected,
                 or an example fails.
 
         """
@@ -109,14 +103,8 @@ class Compiler:
             fallback=checked.fallback,
             reads=checked.reads.union(measured, *(w.reads for w in wheres.values())),
             condition_reads=checked.reads,
-            warnings=(
-                *self._warnings("", checked.expression.checked),
-                *(
-                    warning
-                    for text, where in wheres.items()
-                    for warning in self._warnings(f"where `{text}`: ", where.expression.checked)
-                ),
-                *_unused(aggregates, checked.expression.checked),
+            warnings=tuple(
+                warnings_of(rule, checked.expression.checked, wheres, kinds, self.environment)
             ),
             values=values,
             wheres=wheres,
@@ -139,25 +127,6 @@ class Compiler:
             return Generator(self.schema, kinds).generate(checked), ""
         except UnsupportedError as unsupported:
             return None, str(unsupported)
-
-    def _warnings(self, place: str, checked: CheckedExpr) -> tuple[str, ...]:
-        empty = {f.name: _EMPTY.get(f.type, "0") for f in self.schema.fields}
-        return tuple(
-            f"{place}`{name}` may be missing, and then reads as {empty[name]}: "
-            f"guard it with `has(transaction.{name}) && …`"
-            for name in unguarded(checked, self._optional)
-        )
-
-
-def _unused(aggregates: tuple[Aggregate, ...], checked: CheckedExpr) -> Iterator[str]:
-    names = {
-        node.ident_expr.name
-        for node in walk(checked.expr)
-        if node.WhichOneof("expr_kind") == "ident_expr"
-    }
-    for aggregate in aggregates:
-        if aggregate.name not in names:
-            yield f"the aggregate `{aggregate.name}` is not used by the expression: leave it out"
 
 
 def _reads(checked: CheckedExpr) -> frozenset[str]:

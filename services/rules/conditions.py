@@ -1,7 +1,7 @@
-"""Conditions over transactions as one generated function: a bit mask a transaction.
+"""Conditions over transactions as one generated function, which returns bit masks.
 
-Bit i is set where condition i is true. Each stands in a `try` of its own; what
-raises, and what is not generated at all, is asked of Google's evaluator.
+Bit i is set if condition i is true. Each condition is in its own `try`. A condition that
+raises, or that cannot be generated, is evaluated by Google's evaluator.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class Masks(Protocol):
-    """Says of a batch of transactions, and columns of aggregates' values, what is true."""
+    """Function from transactions, and columns of aggregates' values, to masks of conditions."""
 
     def __call__(
         self, transactions: Sequence[Any], columns: Sequence[Sequence[Any]] = ()
     ) -> list[int]:
-        """Give a mask for each transaction."""
+        """Return a mask for each transaction."""
 
 
 class Condition(NamedTuple):
     """One condition.
 
-    `label` is what `on_error` is told. `code` is None where Google's evaluator
-    decides. `reads` are fields of the transaction, `values` the columns that
-    its aggregates' names stand for.
+    `label` is passed to `on_error`. `code` is None if Google's evaluator is used.
+    `reads` are fields of the transaction. `values` are the columns of the aggregates,
+    by name.
     """
 
     label: str
@@ -47,10 +47,10 @@ class Conditions:
     """Some conditions, generated together.
 
     Args:
-        conditions: in the order of their bits.
-        environment: evaluates what is not generated.
-        on_error: told of a condition's label and the evaluator's message
-            whenever it fails on a transaction; it then is not true.
+        conditions: Conditions in the order of their bits.
+        environment: Evaluates conditions that are not generated.
+        on_error: Called with a condition's label and the evaluator's message
+            if it fails on a transaction; the condition then counts as not true.
 
     """
 
@@ -65,15 +65,15 @@ class Conditions:
         self._on_error = on_error
         self._left = tuple(i for i, c in enumerate(self._conditions) if c.code is None)
         self.masks: Masks = self._generate()
-        """Say of a batch of transactions, and columns of aggregates' values, what is true."""
+        """Return a mask for each transaction of a batch, given columns of aggregates' values."""
 
     def evaluate(self, indices: Iterable[int], transaction: Any, values: Sequence[Any]) -> int:  # noqa: ANN401 - a schema's own struct
-        """Ask Google's evaluator for some of the conditions; the mask of those that are true.
+        """Evaluate some conditions with Google's evaluator; return the mask of the true ones.
 
         Args:
-            indices: which.
-            transaction: of which.
-            values: the transaction's values of all columns.
+            indices: Indices of the conditions.
+            transaction: Transaction to evaluate them on.
+            values: Values of the transaction, one for each column.
 
         """
         mask = 0
@@ -93,9 +93,9 @@ class Conditions:
         return mask
 
     def _generate(self) -> Masks:
-        """Build the function: fields into locals, then each condition in a `try` of its own.
+        """Build the function: fields become locals, then each condition is in its own `try`.
 
-        Since Python 3.11 a `try` that catches nothing costs nothing.
+        Since Python 3.11 a `try` without an exception has no cost.
         """
         generated = [
             (i, _Rename(c.values).visit(c.code)) if c.values else (i, c.code)
@@ -131,19 +131,19 @@ class Conditions:
         loop = next(node for node in ast.walk(module) if isinstance(node, ast.For))
         loop.body = body
         known: dict[str, Any] = {**FUNCTIONS, "evaluate": self.evaluate, "left": self._left}
-        exec(compile(ast.fix_missing_locations(module), "<conditions>", "exec"), known)  # noqa: S102 - a tree of our own nodes; rule text is only ever a constant in it
+        exec(compile(ast.fix_missing_locations(module), "<conditions>", "exec"), known)  # noqa: S102 - a tree of our nodes; rule text is only ever a constant in it
         function: Masks = known["masks"]
         return function
 
 
 class _Rename(ast.NodeTransformer):
-    """Turns the names of a rule's aggregates into those of columns; leaves the rule's own tree."""
+    """Replaces names of a rule's aggregates by names of columns, in a copy of the rule's tree."""
 
     def __init__(self, values: dict[str, int]) -> None:
         self._names = {f"a_{name}": f"c{column}" for name, column in values.items()}
 
-    def visit(self, node: ast.AST) -> Any:  # noqa: ANN401 - as the base class has it
-        """Copy what has a name of an aggregate somewhere below it."""
+    def visit(self, node: ast.AST) -> Any:  # noqa: ANN401 - as in the base class
+        """Copy the nodes that have a name of an aggregate below them."""
         if isinstance(node, ast.Name):
             renamed = self._names.get(node.id)
             return ast.Name(renamed, ast.Load()) if renamed else node
@@ -166,7 +166,7 @@ def _tests(generated: list[tuple[int, ast.expr]], row: str) -> Iterator[ast.stmt
 
 
 def _test(index: int, code: ast.expr, row: str) -> ast.stmt:
-    """`if CODE: mask |= BIT`, and where that raises, what the evaluator says."""
+    """Build `if CODE: mask |= BIT`, with the evaluator's result if CODE raises."""
     match = ast.If(code, [_parse(f"mask |= {1 << index}")], [])
     ask = _parse(f"mask |= evaluate(({index},), transaction, {row})")
     handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ask])

@@ -1,4 +1,4 @@
-"""What must fit together within a rule, beyond what each field takes by itself."""
+"""Checks between the fields of a rule, beyond the bounds of each field."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SCORE: int = next(f.default for f in msgspec.structs.fields(Spec) if f.name == "score")
 
-# In the resource's schema the API server says the same; these are its words too.
+# The resource's schema has the same checks with the same messages, for the API server.
 SCORE_OF_ALLOW = (
     "found a score on an Allow, expected none: an Allow adds nothing and takes nothing away, "
     "it wins over every Flag; remove score, or write action: Flag"
@@ -39,15 +39,15 @@ NO_FIELD = (
     "found none, expected a field: every function but Count is of one; name it, as in of: amount"
 )
 LONG_WINDOW = "found a window of more than an hour, expected 1h at most; write a shorter one"
-# Transactions that come before those of all examples of a rule.
+# Limit of the earlier transactions of all examples of a rule together.
 MAX_GIVEN = 10_000
-# How far they may reach back: much longer than any window, and never to where calendars begin.
+# Limit of their time span: much longer than any window, and far from the ends of the calendar.
 MAX_GIVEN_MS = 24 * 3600 * 1000
 NESTED = "found a list or an object, expected a plain value"
 
 
 def contradictions(rule: FraudRule) -> Iterator[Problem]:
-    """Say what in a rule does not fit together."""
+    """Find fields of a rule that contradict each other."""
     if rule.spec.action == "Allow" and rule.spec.score != DEFAULT_SCORE:
         yield Problem(field="spec.score", message=SCORE_OF_ALLOW)
     if not rule.spec.reason_code and not _makes_a_code(rule.name):
@@ -64,7 +64,7 @@ def contradictions(rule: FraudRule) -> Iterator[Problem]:
             yield Problem(
                 field=f"spec.examples[{i}].given",
                 message="what is given takes more than a day, and no window is so long",
-                mend="write a shorter `every`, or a smaller `repeat`",
+                hint="write a shorter `every`, or a smaller `repeat`",
             )
         for j, before in enumerate(example.given):
             place = f"spec.examples[{i}].given[{j}]"
@@ -75,14 +75,14 @@ def contradictions(rule: FraudRule) -> Iterator[Problem]:
             yield Problem(
                 field=f"spec.examples[{i}].name",
                 message=f'there is an example "{example.name}" already',
-                mend="give each a name of its own",
+                hint="give each another name",
             )
         seen.add(example.name)
     if given > MAX_GIVEN:
         yield Problem(
             field="spec.examples",
-            message=f"what is given comes to {given} transactions, and {MAX_GIVEN} is the most",
-            mend="show it with fewer",
+            message=f"`given` has {given} transactions; the limit is {MAX_GIVEN}",
+            hint="show it with fewer",
         )
 
 
@@ -90,7 +90,9 @@ def _aggregate(place: str, aggregate: Aggregate) -> Iterator[Problem]:
     yield from _one_line(f"{place}.name", aggregate.name)
     yield from _one_line(f"{place}.window", aggregate.window)
     if aggregate.window_ms > MAX_WINDOW_SECONDS * 1000:
-        yield Problem(field=f"{place}.window", message=LONG_WINDOW)
+        yield Problem(
+            field=f"{place}.window", message=LONG_WINDOW, hint="write 1h: no more is kept"
+        )
     if aggregate.function == "Count" and aggregate.of:
         yield Problem(field=f"{place}.of", message=FIELD_OF_COUNT)
     if aggregate.function != "Count" and not aggregate.of:
@@ -98,23 +100,23 @@ def _aggregate(place: str, aggregate: Aggregate) -> Iterator[Problem]:
 
 
 def _one_line(field: str, text: str) -> Iterator[Problem]:
-    """Refuse a last newline, before which a pattern's `$` is too to Python, and to Go it is not."""
+    """Reject a newline at the end: a pattern's `$` matches before it in Python, but not in Go."""
     if text.endswith("\n"):
-        yield Problem(field=field, message="ends in a newline", mend="leave it out")
+        yield Problem(field=field, message="ends in a newline", hint="leave it out")
 
 
 def _plain(field: str, transaction: dict[str, Any]) -> Iterator[Problem]:
-    """A rule reads plain values; something nested, or very long, only makes the resource large."""
+    """Reject nested and very long values: no rule reads them, and they make the resource large."""
     for name, value in transaction.items():
         if isinstance(value, dict | list) and value:
             yield Problem(
-                field=f"{field}.{name}", message=NESTED, mend="leave it out: no rule reads it"
+                field=f"{field}.{name}", message=NESTED, hint="leave it out: no rule reads it"
             )
         elif isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
             yield Problem(
                 field=f"{field}.{name}",
                 message=f"has {len(value)} characters, and {MAX_TEXT_LENGTH} is the most",
-                mend="shorten it",
+                hint="shorten it",
             )
 
 

@@ -1,9 +1,8 @@
 """CEL: from a schema to an environment, from text to a checked expression.
 
-Google's own parser and type checker (cel-expr-python) does the work. The
-transaction is declared to it as a message type made from the schema, so a
-misspelt field or a wrong type is refused when the rule is read and not when a
-transaction comes.
+Google's own parser and type checker (cel-expr-python) does the work. The transaction
+is declared to it as a message type made from the schema. So a misspelt field or a
+wrong type is rejected when the rule is read, before any transaction is judged.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ from google.protobuf import (
 from google.protobuf.message import DecodeError
 
 from services.rules import checked_pb2
+from services.rules.constants import check_constants
+from services.rules.hints import explain
 from services.rules.limits import check_limits
-from services.rules.mends import explain
 from services.rules.problems import Problem, RuleError
 
 if TYPE_CHECKING:
@@ -46,20 +46,21 @@ _TYPES: dict[str, _FIELD.Type.ValueType] = {
     "timestamp": _FIELD.TYPE_MESSAGE,
 }
 _MESSAGE = "frauddetection.Transaction"
+_CHECKED = "type.googleapis.com/cel.expr.CheckedExpr"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 # cel-cpp's format: ERROR: <input>:LINE:COLUMN: MESSAGE, then two lines of excerpt.
-# What comes after the first few is what they led to.
+# Only the first few errors are shown; the later ones usually follow from them.
 _MOST_PROBLEMS = 10
 _NO_VALUE = re.compile(r'No value with name "([^"]+)" found in Activation')
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 
 class Nothing:
-    """Stands for an aggregate that has no value: whatever is done with it raises.
+    """A missing value of an aggregate: every operation on it raises.
 
-    An expression is given it in the place of a number. The evaluator is given
-    nothing, and its operators know what is false whatever that were.
+    Generated code gets it in the place of a number. For Google's evaluator the
+    variable is unbound, so `false && x` is still false.
     """
 
     def _raise(self, *_: object) -> NoReturn:
@@ -72,6 +73,8 @@ class Nothing:
 
 
 NOTHING = Nothing()
+NO_VALUE = "has no value"
+"""Part of the result of `evaluate` if an expression needs an aggregate without a value."""
 
 
 class Expression(msgspec.Struct, frozen=True):
@@ -99,7 +102,7 @@ class Environment:
         self._times = tuple(f.name for f in schema.fields if f.type == "timestamp")
 
     def _with(self, variables: Mapping[str, str]) -> cel.Env:
-        """Declare the transaction, and numbers beside it."""
+        """Declare the transaction, and variables for numbers."""
         declared = {name: _KINDS[kind] for name, kind in variables.items()}
         return cel.NewEnv(
             descriptor_pool=self._pool,
@@ -115,13 +118,13 @@ class Environment:
         """Check an expression and return it with its tree.
 
         Args:
-            text: the expression, a condition.
-            field: where it stands, for messages.
-            variables: what it may read beside `transaction`: names, "int" or "double".
+            text: Text of the expression, a condition.
+            field: Field of the rule with the expression, for messages.
+            variables: Further names that it may read, each with "int" or "double".
 
         Raises:
-            RuleError: it does not parse, does not check, is no condition, or
-                could stall the stream. Each problem has its place and mend.
+            RuleError: It does not parse, does not check, is not a condition, or
+                could stall the stream. Each problem has its place and a hint.
 
         """
         variables = variables or {}
@@ -139,18 +142,42 @@ class Environment:
                     Problem(
                         field=field,
                         message=f"the expression gives a {found}, and a rule needs a condition",
-                        mend="compare it, as in `transaction.amount >= 900.0`",
+                        hint="compare it, as in `transaction.amount >= 900.0`",
                     ),
                 )
             )
         checked = _read_tree(evaluator.serialize(), field)
         check_limits(checked, self._matches, field)
+        check_constants(checked, text, lambda node: self.constant(checked, node), field)
         return Expression(text, checked, evaluator)
 
-    def activation(self, transaction: Any, variables: Mapping[str, Any]) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
-        """Bind a transaction and variables for `evaluate`; one serves many expressions.
+    def part(self, checked: checked_pb2.CheckedExpr, node: checked_pb2.Expr) -> cel.Expression:
+        """Make an evaluator for a part of a checked expression without aggregates."""
+        part = checked_pb2.CheckedExpr()
+        part.CopyFrom(checked)
+        part.expr.CopyFrom(node)
+        envelope = any_pb2.Any(type_url=_CHECKED, value=part.SerializeToString())
+        return self._cel.deserialize(envelope.SerializeToString())
 
-        A variable that is `NOTHING` is not bound: what needs it is an error.
+    def constant(self, checked: checked_pb2.CheckedExpr, node: checked_pb2.Expr) -> object:
+        """Evaluate a part of an expression that reads no variable.
+
+        Raises:
+            ValueError: It fails; the text is the evaluator's message.
+
+        """
+        try:
+            result = self.part(checked, node).eval(data={})
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+        if str(result.type()) == "ERROR":
+            raise ValueError(str(result.value()))
+        return result.value()
+
+    def activation(self, transaction: Any, variables: Mapping[str, Any]) -> cel.Activation:  # noqa: ANN401 - a schema's own struct
+        """Bind a transaction and variables for `evaluate`; the result serves many expressions.
+
+        A variable whose value is `NOTHING` is not bound, so an expression that needs it fails.
         """
         values = {
             name: value for name in self._plain if (value := getattr(transaction, name)) is not None
@@ -163,7 +190,7 @@ class Environment:
             if isinstance(value, int):
                 getattr(message, name).FromMilliseconds(value)
             else:
-                # Not FromDatetime, which raises at the rims of the calendar.
+                # FromDatetime is not used, because it raises at both ends of the calendar.
                 since = value - _EPOCH
                 getattr(message, name).seconds = since.days * 86_400 + since.seconds
                 getattr(message, name).nanos = since.microseconds * 1000
@@ -171,27 +198,27 @@ class Environment:
         return self._cel.Activation({"transaction": message, **bound})
 
     def _matches(self, pattern: str) -> str | None:
-        """Try a regular expression; the evaluator's complaint, or None when it is good."""
+        """Compile a regular expression; the evaluator's message, or None if it is valid."""
         probe = self._cel.compile("''.matches(" + _literal(pattern) + ")")
         result = probe.eval(data={})
         return str(result.value()) if str(result.type()) == "ERROR" else None
 
 
 def evaluate(expression: Expression, activation: cel.Activation) -> bool | str:
-    """Evaluate with Google's evaluator: true, false, or an error's text."""
+    """Evaluate with Google's evaluator; returns true, false, or the text of an error."""
     try:
         result = expression.evaluator.eval(activation)
-    except RuntimeError as error:  # a comprehension over its budget
+    except RuntimeError as error:  # a comprehension that exceeds its budget
         return str(error)
     value = result.value()
     if isinstance(value, bool):
         return value
     missing = _NO_VALUE.search(str(value))
-    return f"`{missing[1]}` has no value: nothing is in its window" if missing else str(value)
+    return f"`{missing[1]}` {NO_VALUE}: nothing is in its window" if missing else str(value)
 
 
 def _describe(schema: Schema) -> descriptor_pb2.FileDescriptorProto:
-    """The schema as a message type; every field knows whether it is there."""
+    """Build the schema as a message type, in which each field has presence."""
     file = descriptor_pb2.FileDescriptorProto(
         name="frauddetection/transaction.proto", package="frauddetection", syntax="proto3"
     )
@@ -219,13 +246,13 @@ def _read_tree(serialized: bytes, field: str) -> checked_pb2.CheckedExpr:
     try:
         envelope.ParseFromString(serialized)
         checked.ParseFromString(envelope.value)
-    except DecodeError:  # protobuf reads 100 levels at most
+    except DecodeError:  # protobuf reads at most 100 levels
         raise RuleError(
             (
                 Problem(
                     field=field,
                     message="the expression is nested too deep",
-                    mend="write it flatter, or as several rules",
+                    hint="write it flatter, or as several rules",
                 ),
             )
         ) from None
@@ -243,23 +270,23 @@ def _problems(
     ):
         placed = 0 < line <= len(lines)
         source = lines[line - 1] if placed else ""
-        said, mend = explain(message, source, column, schema, variables)
+        said, hint = explain(message, source, column, schema, variables)
         found.append(
             Problem(
                 field=field,
                 message=said,
-                mend=mend,
+                hint=hint,
                 line=line if placed else 0,
                 column=column if placed else 0,
                 excerpt=source,
             )
         )
     if not found:
-        said, mend = explain(error.split("\n", maxsplit=1)[0], "", 0, schema, variables)
-        found.append(Problem(field=field, message=said, mend=mend))
+        said, hint = explain(error.split("\n", maxsplit=1)[0], "", 0, schema, variables)
+        found.append(Problem(field=field, message=said, hint=hint))
     return tuple(dict.fromkeys(found))
 
 
 def _literal(text: str) -> str:
-    """A CEL string literal for any text."""
+    """Quote any text as a CEL string literal."""
     return '"' + "".join(f"\\U{ord(character):08x}" for character in text) + '"'

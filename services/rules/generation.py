@@ -1,11 +1,11 @@
-"""From a checked expression to Python: the quick way to the evaluator's answer.
+"""From a checked expression to Python code, which gives the evaluator's result faster.
 
-Only the nodes below are generated, each because its Python meaning is CEL's
-whenever it returns; where it would not be (an overflow, a division by zero)
-the generated code raises, and the caller asks Google's evaluator. Anything
-else raises `UnsupportedError`, and the rule is evaluated by Google's evaluator
-altogether. The code is built as a syntax tree, so text from a rule is never
-more than a constant in it.
+Only the nodes below are generated, each because its Python result equals CEL's
+whenever it returns. Where it would differ (an overflow, a division by zero)
+the generated code raises, and the caller uses Google's evaluator. Any other node
+raises `UnsupportedError`, and the whole rule is evaluated by Google's evaluator.
+The code is built as a syntax tree, so text from a rule only ever becomes a constant
+in it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DOUBLE_ARITHMETIC: dict[str, ast.operator] = {
     "add_double": ast.Add(),
     "subtract_double": ast.Sub(),
     "multiply_double": ast.Mult(),
-    "divide_double": ast.Div(),  # by zero Python raises, and the evaluator says inf or NaN
+    "divide_double": ast.Div(),  # by zero Python raises, and the evaluator returns inf or NaN
 }
 _INT_ARITHMETIC: dict[str, ast.operator] = {
     "add_int64": ast.Add(),
@@ -67,7 +67,7 @@ _CLOCK = {
 
 
 class UnsupportedError(Exception):
-    """The expression has a node that is left to Google's evaluator."""
+    """The expression has a node that only Google's evaluator can evaluate."""
 
 
 class Code(NamedTuple):
@@ -78,10 +78,10 @@ class Code(NamedTuple):
 
 
 def int64(value: int) -> int:
-    """Pass an int64 on.
+    """Return an int64 unchanged.
 
     Raises:
-        OverflowError: it is none; CEL says error where Python goes on.
+        OverflowError: The value is no int64; CEL reports an error where Python continues.
 
     """
     if _INT64_MIN <= value <= _INT64_MAX:
@@ -94,7 +94,7 @@ def divide(a: int, b: int) -> int:
 
     Raises:
         ZeroDivisionError: b is 0.
-        OverflowError: the quotient is no int64.
+        OverflowError: The quotient is no int64.
 
     """
     quotient = abs(a) // abs(b)
@@ -102,7 +102,7 @@ def divide(a: int, b: int) -> int:
 
 
 def modulo(a: int, b: int) -> int:
-    """Take the remainder as CEL and C do, with the sign of a.
+    """Compute the remainder as CEL and C do, with the sign of a.
 
     Raises:
         ZeroDivisionError: b is 0.
@@ -114,7 +114,7 @@ def modulo(a: int, b: int) -> int:
     return -remainder if a < 0 else remainder
 
 
-# What generated code may call.
+# Functions that generated code may call.
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "int64": int64,
     "divide": divide,
@@ -125,11 +125,11 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
 
 
 class Generator:
-    """Generates expressions over one schema, and notes the fields that they read.
+    """Generates expressions over one schema, and records the fields that they read.
 
     Args:
-        schema: of the transaction.
-        variables: what may be read beside it: names, and "int" or "double".
+        schema: Schema of the transactions.
+        variables: Further names that may be read, each with "int" or "double".
 
     """
 
@@ -142,7 +142,7 @@ class Generator:
         """Generate a condition.
 
         Raises:
-            UnsupportedError: a node is not on the list.
+            UnsupportedError: A node is not on the list.
 
         """
         code = self._node(checked, checked.expr)
@@ -170,11 +170,11 @@ class Generator:
         value = local(name)
         if node.select_expr.test_only:
             if name == "timestamp":
-                return Code(ast.Constant(value=True), "bool")  # settled on every transaction
+                return Code(ast.Constant(value=True), "bool")  # present in every transaction
             there = ast.Compare(value, [ast.IsNot()], [ast.Constant(value=None)])
             return Code(there, "bool")
         if field.type == "timestamp":
-            if name != "timestamp":  # only the event time is always there, as an integer
+            if name != "timestamp":  # only the event time is always present, as an integer
                 raise UnsupportedError(name)
             return Code(value, "timestamp")
         if not field.required and name != "id":
@@ -183,7 +183,7 @@ class Generator:
 
     def _call(self, checked: CheckedExpr, node: Expr) -> Code:
         chosen = overloads(checked, node)
-        if len(chosen) != 1:  # a dyn operand: which one is known only at run time
+        if len(chosen) != 1:  # a dyn operand: the overload is known only at run time
             raise UnsupportedError(node.call_expr.function)
         (overload,) = chosen
         call = node.call_expr
@@ -200,7 +200,7 @@ class Generator:
         elements = [self._node(checked, element) for element in stack.list_expr.elements]
         trees: list[ast.expr] = [_of(element, value.kind) for element in elements]
         constant = all(isinstance(tree, ast.Constant) for tree in trees)
-        # A set of constants is one hash look-up; CEL compares no two equal kinds differently.
+        # A set of constants needs one hash look-up; Python and CEL agree on equal kinds.
         container = ast.Set(trees) if constant and trees else ast.Tuple(trees, ast.Load())
         return Code(ast.Compare(value.tree, [ast.In()], [container]), "bool")
 

@@ -1,8 +1,8 @@
-"""Conditions that many rules begin with, tested once for all of them.
+"""Conditions with which several rules begin, tested once for all of them.
 
-Rules of one ruleset often share their first condition: a currency, a country
-that has to be there. `A && B` is false when A is, whatever B says or raises, so
-rules with the same A stand together below one test of it.
+Rules of one ruleset often share their first condition: a currency, or a required
+country. `A && B` is false if A is, whatever B returns or raises. So rules with the
+same A are placed together below one test of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Condition = tuple[int, ast.expr]
 Group = tuple[ast.expr | None, list[Condition]]
 
-# What the generated code may raise with; a test that is taken out of its rule must not.
+# Errors that generated code may raise; a test outside of its rule's `try` must not raise them.
 _RAISING = {"int64", "divide", "modulo"}
 
 
@@ -26,11 +26,11 @@ def group_by_guard(
     """Group conditions by their first part.
 
     Args:
-        conditions: each rule's index and generated condition.
+        conditions: Index and generated condition of each rule.
 
     Returns:
-        A guard and what is left of each condition below it, for every guard
-        that several share; None and the whole conditions for the others.
+        For every guard that several rules share, the guard and the rest of each condition;
+        None and the whole conditions for all other rules.
 
     """
     shared: dict[str, tuple[ast.expr, list[Condition], list[Condition]]] = {}
@@ -54,7 +54,7 @@ def group_by_guard(
 
 
 def _split(code: ast.expr) -> tuple[ast.expr, ast.expr] | None:
-    """Take the first part from a conjunction: A && B && C is A, and B && C."""
+    """Split the first part off a conjunction: A && B && C becomes A, and B && C."""
     if not (isinstance(code, ast.BoolOp) and isinstance(code.op, ast.And)):
         return None
     first, second = code.values
@@ -65,7 +65,7 @@ def _split(code: ast.expr) -> tuple[ast.expr, ast.expr] | None:
 
 
 def _may_raise(code: ast.expr) -> bool:
-    """Whether a test may raise: with what it calls, or with an aggregate that has no value."""
+    """True if a test may raise: it calls a function that may, or an aggregate has no value."""
     return any(
         (isinstance(node, ast.Name) and (node.id in _RAISING or node.id[0] == "c"))
         or isinstance(node, ast.Div)

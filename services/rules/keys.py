@@ -1,4 +1,4 @@
-"""What the input topic is keyed by, as a setting names it."""
+"""The field that the input topic is keyed by, as a setting."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NO_KEY = "none"
 
 
 def complaint_of_key(schema: Schema, keyed_by: str) -> str:
-    """Say what is wrong with a KEYED_BY for a schema; "" where nothing is.
+    """Return the problem of a KEYED_BY for a schema; "" if there is none.
 
-    The default need not be a field: with a schema that has none of its name,
-    rules without windows are as good as ever, and others are told of the setting.
+    The default need not be a field: with a schema without such a field, rules without
+    windows work as usual, and rules with windows get a message about the setting.
     """
     names = [field.name for field in schema.fields]
     if keyed_by in {*names, NO_KEY, DEFAULT_KEY}:

@@ -1,11 +1,11 @@
-"""What a checked expression may not do, because it could stall the stream.
+"""Reject checked expressions that could stall the stream.
 
-The parser bounds length and depth (32 levels). What is left are loops and
-regular expressions: a loop runs over a list written in the expression, at
-most `MAX_STEPS` times in all, and builds no strings or lists on the way (an
+The parser bounds length and depth (32 levels). That leaves loops and regular
+expressions. A loop must run over a list written in the expression, with at most
+`MAX_STEPS` steps in total, and must not build strings or lists: an
 `l.map(x, s + s + …)` was seen to run for 17 s within the evaluator's own
-budget, and thirty times `.map(x, [x, x])` makes a billion elements). A pattern
-is a literal and has to compile.
+budget, and thirty times `.map(x, [x, x])` makes a billion elements. A pattern
+must be a literal that compiles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from services.rules.checked_pb2 import CheckedExpr, Expr
 
-# About 0.2 µs a step in the evaluator: 0.2 ms a transaction at the very worst.
+# About 0.2 µs a step in the evaluator: at most 0.2 ms a transaction.
 MAX_STEPS = 1000
 MAX_PATTERN_LENGTH = 256
 
@@ -28,15 +28,15 @@ _PATTERNS = {"matches", "matches_string"}
 
 
 def check_limits(checked: CheckedExpr, probe: Callable[[str], str | None], field: str) -> None:
-    """Refuse an expression that could take long.
+    """Reject an expression that could take long.
 
     Args:
-        checked: the checked tree.
-        probe: tries a regular expression; returns the complaint, or None.
-        field: where the expression stands, for the message.
+        checked: Checked tree of the expression.
+        probe: Compiles a regular expression; returns the error message, or None.
+        field: Field of the rule with the expression, for the message.
 
     Raises:
-        RuleError: with every limit that is broken.
+        RuleError: With every limit that is exceeded.
 
     """
     complaints = [
@@ -46,12 +46,12 @@ def check_limits(checked: CheckedExpr, probe: Callable[[str], str | None], field
     ]
     if complaints:
         raise RuleError(
-            tuple(Problem(field=field, message=said, mend=mend) for said, mend in complaints)
+            tuple(Problem(field=field, message=said, hint=hint) for said, hint in complaints)
         )
 
 
 def children(node: Expr) -> Iterator[Expr]:
-    """The nodes directly below a node, in the order of evaluation."""
+    """Return the nodes directly below a node, in the order of evaluation."""
     kind = node.WhichOneof("expr_kind")
     if kind == "select_expr":
         yield node.select_expr.operand
@@ -73,14 +73,14 @@ def children(node: Expr) -> Iterator[Expr]:
 
 
 def walk(node: Expr) -> Iterator[Expr]:
-    """A node and everything below it."""
+    """Return a node and all nodes below it."""
     yield node
     for child in children(node):
         yield from walk(child)
 
 
 def overloads(checked: CheckedExpr, node: Expr) -> set[str]:
-    """The overload ids that the checker chose for a call."""
+    """Return the overload ids that the checker chose for a call."""
     return (
         set(checked.reference_map[node.id].overload_id)
         if node.id in checked.reference_map
@@ -113,16 +113,16 @@ def _loops(checked: CheckedExpr, node: Expr, steps: int) -> Iterator[tuple[str, 
 
 
 def _growth(node: Expr, variables: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Find lists and maps that a loop makes of its own variable: each could double the last."""
+    """Find lists and maps made of a loop's own variable: each could double the one before."""
     kind = node.WhichOneof("expr_kind")
     if kind in {"list_expr", "struct_expr"} and variables & _names(node):
         yield (
-            "a loop makes lists or maps of its own variable",
+            "a loop makes lists or maps of its variable",
             "compare the variable itself, as in `['A', 'B'].exists(x, x == transaction.source)`",
         )
         return
     if kind != "comprehension_expr":
-        # map() and filter() collect elements in a list of their own; look at the element alone.
+        # map() and filter() collect elements in their own list; check only the element.
         below = node.call_expr.args[1].list_expr.elements if _collects(node) else children(node)
         for child in below:
             yield from _growth(child, variables)
@@ -135,24 +135,24 @@ def _growth(node: Expr, variables: frozenset[str]) -> Iterator[tuple[str, str]]:
 
 
 def _names(node: Expr) -> set[str]:
-    """The variables that an expression reads."""
+    """Return the variables that an expression reads."""
     return {n.ident_expr.name for n in walk(node) if n.WhichOneof("expr_kind") == "ident_expr"}
 
 
 def _size(node: Expr) -> int | None:
-    """How many elements a loop's range has, or None when the text does not tell."""
+    """Number of elements of a loop's range, or None if the text does not determine it."""
     kind = node.WhichOneof("expr_kind")
     if kind == "list_expr":
         return len(node.list_expr.elements)
     if kind == "struct_expr" and not node.struct_expr.message_name:
         return len(node.struct_expr.entries)
-    if kind == "comprehension_expr":  # .map() and .filter() give no more than they are given
+    if kind == "comprehension_expr":  # .map() and .filter() return at most as many elements
         return _size(node.comprehension_expr.iter_range)
     return None
 
 
 def _collects(node: Expr) -> bool:
-    """Whether an addition is the one that map() and filter() expand to: result + [element]."""
+    """True if an addition is part of an expanded map() or filter(): result + [element]."""
     arguments = node.call_expr.args
     return (
         len(arguments) == 2

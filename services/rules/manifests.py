@@ -1,27 +1,24 @@
-"""FraudRules from files: which files, which documents, and what is wrong with them."""
+"""FraudRules from files: find the files, read the documents, report their problems."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.documents import MAX_FILE_BYTES, Document, DocumentError, read_documents
-from services.rules.mends import near
+from services.documents import MAX_FILE_BYTES, ContentError, Document, DocumentError, read_documents
+from services.rules.hints import near
+from services.rules.misfits import misfit, no_text, shape
 from services.rules.model import (
     API_VERSION,
     KIND,
-    Action,
     Aggregate,
     Example,
     FraudRule,
-    Function,
     Given,
     Metadata,
-    Mode,
-    Severity,
     Spec,
 )
 from services.rules.problems import Place, Problem
@@ -30,20 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LIST_KIND = "FraudRuleList"
+_GROUP = API_VERSION.partition("/")[0]
+# What other systems call an expression.
+_EXPRESSIONS = dict.fromkeys(("condition", "filter", "when"), "expression")
 # How a document of the operator begins.
 _PUBLISHED = f'{{"apiVersion":"{API_VERSION}","kind":"{LIST_KIND}"'
 
 SUFFIXES = {".yaml", ".yml", ".json"}
 
-# msgspec looks at a type when it is first asked to read it, and crashes where two threads ask at
-# once (seen with 0.22.0). So ask here, before there are any.
+# msgspec analyses a type when it is first used, and crashes if two threads do so at the same time
+# (seen with 0.22.0). So the types are used here, before there are threads.
 msgspec.json.Decoder(FraudRule)
 
 _AT_PATH = re.compile(r" - at `(\$[^`]*)`$")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-_MAX_SHOWN = 60
 _OBJECT_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-# Of metav1.ObjectMeta.
+# Fields of metav1.ObjectMeta.
 _METADATA_FIELDS = (
     *("name", "namespace", "labels", "annotations", "generation", "generateName", "uid"),
     *("resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
@@ -56,22 +55,6 @@ _STRUCTS: dict[str, type[msgspec.Struct]] = {
     "spec.examples[]": Example,
     "spec.examples[].given[]": Given,
 }
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "spec.mode": get_args(Mode),
-    "spec.action": get_args(Action),
-    "spec.severity": get_args(Severity),
-    "spec.aggregates[].function": get_args(Function),
-    "spec.examples[].expect": ("Match", "NoMatch"),
-}
-_DURATIONS = {"spec.aggregates[].window", "spec.examples[].given[].every"}
-_MAX_DIGITS = 4
-# How people write durations elsewhere: a number, and the unit in their own words, or none.
-_AMOUNT = re.compile(r"\s*(\d+)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
-_UNITS = {
-    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), "s"),
-    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
-}
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `([^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -79,9 +62,9 @@ _MISSING_FIELD = re.compile(r"Object missing required field `([^`]*)`")
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One document of a file: a rule, or the problems that keep it from being one.
 
-    `name` is the rule's, or "" where the document does not tell it.
-    `expression_line` is the line in the file where the expression's text begins, and `lines` the
-    line of every path below the document.
+    `name` is the rule's, or "" if the document has none. `expression_line` is the line in the
+    file where the expression's text begins, and `lines` the line of every path below the
+    document.
     """
 
     place: Place
@@ -93,13 +76,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rule_files(paths: Iterable[Path]) -> list[Path]:
-    """List the files that the paths name: themselves, and what YAML a folder holds.
+    """List the files of some paths: files themselves, and the YAML files in folders.
 
-    Hidden files and folders are left out; in a mounted ConfigMap they hold the
+    Hidden files and folders are ignored; in a mounted ConfigMap they hold the
     versions that its visible links point to.
 
     Raises:
-        FileNotFoundError: a path does not exist.
+        FileNotFoundError: A path does not exist.
 
     """
     files: list[Path] = []
@@ -118,11 +101,17 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def read_manifests(file: Path) -> list[Manifest]:
-    """Read every rule of a file. A problem is a result here, never an exception.
+def read_manifests(file: Path, *, named: bool = False) -> list[Manifest]:
+    """Read every rule of a file. Problems are returned, never raised.
 
-    A file that breaks off in the middle gives the rules before the break and
-    one nameless manifest with the problem.
+    For a file that ends in the middle of a document, the result has the rules before that and
+    one manifest without a name, which has the problem.
+
+    Args:
+        file: Path of the file.
+        named: True if the user named the file itself. In a file that was found in a
+            folder, documents of other kinds are ignored.
+
     """
     try:
         text = _read_text(file)
@@ -133,17 +122,37 @@ def read_manifests(file: Path) -> list[Manifest]:
         return _published(file, text)
     try:
         for document in read_documents(text):
-            manifests += _manifests(file, document)
+            if named or not _is_other(document.value):
+                manifests += _manifests(file, document)
     except DocumentError as error:
-        manifests.append(_broken(file, error.line, f"not YAML: {error}"))
+        if named or not isinstance(error, ContentError) or KIND in text or _GROUP in text:
+            manifests.append(_broken(file, error.line, f"not YAML: {error}"))
     return manifests
 
 
-def _published(file: Path, text: str) -> list[Manifest]:
-    """Read what the operator wrote: JSON of rules that it has checked, where no one needs lines.
+def _is_other(value: Any) -> bool:  # noqa: ANN401 - any YAML value
+    """True if a document is of another kind: a kustomization, a ConfigMap, a schema."""
+    if isinstance(value, list):
+        return True
+    if not isinstance(value, dict):
+        return False
+    kind, spec = value.get("kind"), value.get("spec")
+    ours = str(value.get("apiVersion", "")).startswith(_GROUP)
+    if ours or (isinstance(spec, dict) and "expression" in spec):
+        return False
+    if kind is None:
+        return "apiVersion" in value or not {"metadata", "spec"} & set(value)
+    if str(kind).endswith("List") and isinstance(value.get("items"), list):
+        items = value["items"]
+        return bool(items) and all(_is_other(item) for item in items)
+    return isinstance(kind, str) and not near(kind.lower(), [KIND.lower(), LIST_KIND.lower()])
 
-    As YAML it would take a hundred times longer, and YAML does not take every
-    character that JSON does.
+
+def _published(file: Path, text: str) -> list[Manifest]:
+    """Read the operator's file: JSON of rules that it has checked, so lines are not needed.
+
+    YAML would take a hundred times longer, and does not accept every character
+    that JSON does.
     """
     try:
         value = msgspec.json.decode(text)
@@ -153,11 +162,11 @@ def _published(file: Path, text: str) -> list[Manifest]:
 
 
 def read_object(value: Any, place: str) -> Manifest:  # noqa: ANN401 - any JSON value
-    """Read a rule that came as an object, from the API of a cluster.
+    """Read a rule from an object of the Kubernetes API.
 
     Args:
-        value: the object.
-        place: what to call where it came from.
+        value: Object as decoded from JSON.
+        place: Name for its origin, in messages.
 
     """
     return _manifest(Path(place), Document(value, {}, frozenset()), value, "$")
@@ -211,14 +220,14 @@ def _manifest(file: Path, document: Document, value: Any, root: str) -> Manifest
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any YAML value
-    """Leave out the fields of spec that are null: to the API server they are not there."""
+    """Remove the fields of spec that are null: the API server treats them as missing."""
     if not isinstance(value, dict) or not isinstance(value.get("spec"), dict):
         return value
     return {**value, "spec": _filled(value["spec"], "spec")}
 
 
 def _filled(value: Any, path: str) -> Any:  # noqa: ANN401 - any YAML value
-    """Leave nulls out of the model's own objects; a transaction stays as it was written."""
+    """Remove nulls from the model's own objects; a transaction keeps them."""
     if isinstance(value, list):
         return [_filled(inner, f"{path}[]") for inner in value]
     if not isinstance(value, dict) or path not in _STRUCTS:
@@ -233,18 +242,18 @@ def _name_of(value: Any) -> str:  # noqa: ANN401 - any YAML value
 
 
 def _problem(error: str, value: Any) -> Problem:  # noqa: ANN401 - any YAML value
-    """Say a msgspec error in the resource's own terms."""
+    """Express a msgspec error in terms of the resource."""
     if not isinstance(value, dict) or value.get("kind") != KIND:
         found = value.get("kind") if isinstance(value, dict) else type(value).__name__
         return Problem(
-            field="kind", message=f"found {found!r}, expected {KIND}", mend=f"write kind: {KIND}"
+            field="kind", message=f"found {found!r}, expected {KIND}", hint=f"write kind: {KIND}"
         )
     if value.get("apiVersion") != API_VERSION:
         found = value.get("apiVersion")
         return Problem(
             field="apiVersion",
             message=f"found {found!r}, expected {API_VERSION}",
-            mend=f"write apiVersion: {API_VERSION}",
+            hint=f"write apiVersion: {API_VERSION}",
         )
     at = _AT_PATH.search(error)
     path = at[1].removeprefix("$").removeprefix(".") if at else ""
@@ -253,27 +262,8 @@ def _problem(error: str, value: Any) -> Problem:  # noqa: ANN401 - any YAML valu
         return _unknown_field(path, match[1])
     if match := _MISSING_FIELD.match(message):
         field = f"{path}.{match[1]}" if path else match[1]
-        return Problem(field=field, message="is missing", mend=f"add {match[1]}")
-    return _misfit(path, message, _value_at(value, path))
-
-
-def _misfit(path: str, message: str, found: object) -> Problem:
-    """Say what a field takes that has something else."""
-    mend = ""
-    shape = _shape(path)
-    if choices := _CHOICES.get(shape, ()):
-        message = f"found {_short(found)}, expected one of {', '.join(choices)}"
-        if isinstance(found, str) and (meant := near(found.capitalize(), choices)):
-            mend = f"write {meant}"
-    elif shape in _DURATIONS and isinstance(found, str | int) and not isinstance(found, bool):
-        message, mend = _no_duration(found)
-    elif message.startswith("Expected `str`, got"):
-        mend = "put the value in quotes" if isinstance(found, int | float) else ""
-    elif isinstance(found, str | int | float):
-        message = f"found {_short(found)}; {message[0].lower()}{message[1:]}"
-    if "matching regex" in message:
-        message, mend = _pattern(shape, found, message)
-    return Problem(field=path, message=message, mend=mend)
+        return Problem(field=field, message="is missing", hint=f"add {match[1]}")
+    return misfit(path, message, _value_at(value, path))
 
 
 def _value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - any YAML value
@@ -285,28 +275,19 @@ def _value_at(value: Any, path: str) -> Any:  # noqa: ANN401 - any YAML value
     return value
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
-
-
 def _unknown_field(path: str, name: str) -> Problem:
-    known = [field.encode_name for field in msgspec.structs.fields(_STRUCTS[_shape(path)])]
-    meant = near(name, known)
+    known = [field.encode_name for field in msgspec.structs.fields(_STRUCTS[shape(path)])]
+    meant = _EXPRESSIONS.get(name) if path == "spec" else None
+    meant = meant or near(name, known)
     return Problem(
         field=f"{path}.{name}",
         message=f"there is no field `{name}`",
-        mend=f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}",
+        hint=f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}",
     )
 
 
-def _shape(path: str) -> str:
-    """A path without the numbers of its entries."""
-    return re.sub(r"\[\d+\]", "[]", path)
-
-
 def _stray_field(value: dict[str, Any]) -> Problem | None:
-    """Find a field that no Kubernetes object has; the types above pass over the cluster's own."""
+    """Find a field that no Kubernetes object has; the types above ignore the cluster's own."""
     for path, inner, known in (
         ("", value, _OBJECT_FIELDS),
         ("metadata.", value["metadata"], _METADATA_FIELDS),
@@ -314,32 +295,6 @@ def _stray_field(value: dict[str, Any]) -> Problem | None:
         for name in inner:
             if name not in known:
                 meant = near(name, known)
-                mend = f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}"
-                return Problem(field=path + name, message=f"there is no field `{name}`", mend=mend)
-    return None
-
-
-def _pattern(shape: str, found: object, message: str) -> tuple[str, str]:
-    if shape == "metadata.name":
-        return "is no Kubernetes name", "use lower-case letters, digits, `-` and `.`"
-    if shape == "spec.reasonCode":
-        return "is no reason code", "use capital letters, digits and `_`, as in CARD_TESTING"
-    if shape == "spec.aggregates[].name":
-        return (
-            f"found {_short(found)}, expected a small letter and then letters, digits and `_`",
-            "choose another name, as in payments_1h",
-        )
-    return message, ""
-
-
-def _no_duration(found: str | int) -> tuple[str, str]:
-    """Say what is wrong with a duration, and how it is written where that can be told."""
-    message = f"found {_short(found)}, expected a whole number and s, m or h, as in 90s"
-    match = _AMOUNT.fullmatch(str(found))
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if not match or not unit:
-        return message, ""
-    amount = match[1].lstrip("0")
-    if not amount:
-        return message, "1s is the least"
-    return message, f"write {amount}{unit}" if len(amount) <= _MAX_DIGITS else ""
+                hint = f"did you mean `{meant}`?" if meant else f"known are {', '.join(known)}"
+                return Problem(field=path + name, message=f"there is no field `{name}`", hint=hint)
+    return no_text(value["metadata"])

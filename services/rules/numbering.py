@@ -1,11 +1,11 @@
-"""Small numbers for what entries are grouped and counted by: keys, their currencies, values.
+"""Dense integer ids for grouping keys, their currencies, and counted values.
 
-The windows know slots. A slot is given anew once its key was not seen for so
-long that no window can reach an entry of it, so nothing has to be looked for.
+A window is identified by a slot. A slot is reused once its key has not occurred for some
+time and there are no entries in it, nor in the slots of the key's other currencies.
 
-A text is told from others by a hash of 128 bits (`services.windows.hashing`):
-among a million keys the chance that any two are taken for one is 1.5e-27.
-Numbers are told apart by themselves.
+A text is identified by a hash of 128 bits (`services.windows.hashing`): among a
+million keys the probability that any two have the same hash is 1.5e-27. A number is
+identified by its own value.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ CODES = {code: i for i, code in enumerate(sorted(DECIMALS))}
 """The number of each currency."""
 _NUMBER_OF: dict[str | None, int] = {None: -1} | dict(CODES)
 NOBODY = 0
-"""The slot of what has no key."""
+"""The slot for transactions without a key."""
 _NO_SLOTS: Ints = np.zeros(0, np.int64)
 
 
 class Halves(NamedTuple):
-    """Keys as 128 bits each, and whether each is there."""
+    """Keys of 128 bits, as two columns, and for each whether it is present."""
 
     first: Ints
     second: Ints
@@ -43,7 +43,7 @@ class Halves(NamedTuple):
 
 
 def halves(values: list[Any]) -> Halves:
-    """Make keys of the values of one field: texts, numbers or truths, None where missing."""
+    """Convert the values of one field to keys: texts, numbers or truths, None if missing."""
     n = len(values)
     there = None
     if None in values:
@@ -54,7 +54,7 @@ def halves(values: list[Any]) -> Halves:
     if isinstance(values[0], str):
         return Halves(*hashed(values), there)
     if any(isinstance(value, float) for value in values):
-        # Of the two zeros one: adding makes the negative one the other.
+        # Adding 0.0 turns the negative zero into the positive one, so both have the same key.
         first = (np.fromiter(values, np.float64, n) + 0.0).view(np.int64)
     else:
         first = np.fromiter(values, np.int64, n)
@@ -62,42 +62,47 @@ def halves(values: list[Any]) -> Halves:
 
 
 class Numbers:
-    """The numbers of a field's values."""
+    """Numbers of a field's values."""
 
     def __init__(self) -> None:
         self._keys = Keys()
 
     def of(self, values: list[Any]) -> Ints:
-        """Give the number of each; 0 for what is missing."""
+        """Return the number of each value; 0 if it is missing."""
         known = halves(values)
         numbers, _ = self._keys.number(known.first, known.second)
         if known.there is not None:
             numbers[~known.there] = NOBODY
         return numbers
 
-    def turn(self) -> None:
+    @property
+    def size(self) -> int:
+        """One more than the largest number so far."""
+        return self._keys.size
+
+    def turn(self, used: npt.NDArray[np.bool_]) -> None:
         """See `Keys.turn`."""
-        self._keys.turn()
+        self._keys.turn(used)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes it takes."""
+        """Memory in use, in bytes."""
         return self._keys.nbytes
 
 
 class Batch:
-    """A batch as columns, each made when it is first asked for."""
+    """A batch as columns, each made on first use."""
 
     def __init__(self, transactions: Sequence[Any]) -> None:
         self.transactions = transactions
         self._currencies: dict[str, Ints] = {}
 
     def column(self, field: str) -> list[Any]:
-        """A field of each."""
+        """Return the values of a field."""
         return list(map(attrgetter(field), self.transactions))
 
     def currencies(self, field: str) -> Ints:
-        """The number of each one's currency, -1 for none."""
+        """Return the number of each transaction's currency, -1 if it has none."""
         if field not in self._currencies:
             numbers = map(_NUMBER_OF.__getitem__, map(attrgetter(field), self.transactions))
             self._currencies[field] = np.fromiter(numbers, np.int64, len(self.transactions))
@@ -105,15 +110,15 @@ class Batch:
 
 
 class Grouping:
-    """The slots of one grouping's keys, and of each key's currencies.
+    """Slots of one grouping's keys, and of each key's currencies.
 
-    Most accounts pay in one currency. The first that is seen of a key, its
-    home, has the slot of the key itself; each other has one of its own.
+    Most accounts pay in one currency. The first currency of a key, its home, uses
+    the slot of the key itself; each other currency has its own slot.
     """
 
     def __init__(self, field: str) -> None:
         self.slots = _NO_SLOTS
-        """The slot of each key of the batch; 0 where it is missing."""
+        """Slot of each key of the batch; 0 if it is missing."""
         self._field = field
         self._keys = Keys()
         self._known = Halves(_NO_SLOTS, _NO_SLOTS, None)
@@ -121,7 +126,7 @@ class Grouping:
         self._batch = Batch(())
 
     def take(self, batch: Batch) -> None:
-        """Number the keys of a batch."""
+        """Assign slots to the keys of a batch."""
         self._batch = batch
         self._known = halves(batch.column(self._field))
         self.slots, fresh = self._keys.number(self._known.first, self._known.second)
@@ -132,7 +137,7 @@ class Grouping:
             currencies.pairs = None
 
     def pairs(self, field: str) -> Ints:
-        """The slots of each one's key and currency; 0 where one of them is missing."""
+        """Return the slots of each key and currency; 0 if one of them is missing."""
         if field not in self._currencies:
             self._currencies[field] = Currencies(len(self._currencies))
         currencies = self._currencies[field]
@@ -140,14 +145,29 @@ class Grouping:
             currencies.pairs = self._pair(self._batch.currencies(field), currencies)
         return currencies.pairs
 
-    def turn(self) -> None:
-        """See `Keys.turn`."""
-        self._keys.turn()
+    @property
+    def size(self) -> int:
+        """One more than the largest slot so far."""
+        return self._keys.size
+
+    def turn(self, occupied: npt.NDArray[np.bool_]) -> None:
+        """Free the keys that have not occurred since the last call and have no entries.
+
+        Args:
+            occupied: bool[n]: the slot has entries; slots from n on have none.
+
+        """
+        used = occupied.copy()
+        for currencies in self._currencies.values():
+            # A key whose other currencies have entries stays, or it would get another home.
+            owners = currencies.owners[np.flatnonzero(occupied[: len(currencies.owners)])]
+            used[owners[owners < len(used)]] = True
+        self._keys.turn(used)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes it takes."""
-        return self._keys.nbytes + sum(c.homes.nbytes for c in self._currencies.values())
+        """Memory in use, in bytes."""
+        return self._keys.nbytes + sum(c.nbytes for c in self._currencies.values())
 
     def _pair(self, paid_in: Ints, currencies: Currencies) -> Ints:
         currencies.reach(self._keys.size)
@@ -167,10 +187,12 @@ class Grouping:
         keys = mixed(self._known.first[rows], self._known.second[rows], salts)
         slots[rows], fresh = self._keys.number(*keys)
         self._forget(fresh)
+        currencies.reach(self._keys.size)
+        currencies.owners[slots[rows]] = self.slots[rows]
         return slots
 
     def _forget(self, fresh: Ints) -> None:
-        """Let numbers that were given anew have nothing of what had them before."""
+        """Remove what belonged to the earlier keys of slots that are reused."""
         if len(fresh):
             for currencies in self._currencies.values():
                 currencies.forget(fresh)
@@ -183,14 +205,24 @@ class Currencies:
         self.index = index
         self.pairs: Ints | None = None
         self.homes: npt.NDArray[np.int16] = np.full(1, -1, np.int16)
-        """By a key's slot: the number of its first currency, -1 before there is one."""
+        """By the slot of a key: the number of its first currency, -1 before there is one."""
+        self.owners: npt.NDArray[np.int32] = np.zeros(1, np.int32)
+        """By the slot of a key's other currency: the slot of the key, else 0."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in use, in bytes."""
+        return self.homes.nbytes + self.owners.nbytes
 
     def reach(self, size: int) -> None:
-        """Have room for so many slots."""
+        """Grow to a number of slots."""
         if len(self.homes) < size:
             more = size + size // 8 - len(self.homes)
             self.homes = np.concatenate([self.homes, np.full(more, -1, np.int16)])
+            self.owners = np.concatenate([self.owners, np.zeros(more, np.int32)])
 
     def forget(self, slots: Ints) -> None:
-        """Forget what had these slots before."""
-        self.homes[slots[slots < len(self.homes)]] = -1
+        """Remove what belonged to these slots before."""
+        known = slots[slots < len(self.homes)]
+        self.homes[known] = -1
+        self.owners[known] = 0

@@ -1,9 +1,9 @@
-"""The windows of one partition: batches of transactions in, the values of aggregates out.
+"""The windows of one partition: from batches of transactions to the values of aggregates.
 
-Between transactions and `services.windows`, which knows columns of numbers:
-keys become slots, money becomes whole minor units, and what comes back becomes
-the numbers that expressions read. Everything per transaction is C called
-through `map`, or numpy.
+It connects transactions with `services.windows`, which works on columns of numbers:
+keys become slots, money becomes whole minor units, and the answers become the numbers
+that expressions read. The work per transaction is done by C functions called through
+`map`, or by numpy.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
-# By the number of a currency; the last is for none.
+# By the number of a currency; the last entry is for transactions without one.
 _SCALES = np.array([10.0 ** DECIMALS[code] for code in CODES] + [1.0])
-# Whole numbers up to here are exact as doubles.
+# Whole numbers up to this one are exact as doubles.
 _EXACT = 1 << 53
 
 
 class _Feed(NamedTuple):
-    """One source's series."""
+    """The series of one source."""
 
     source: Source
     columns: tuple[Column, ...]
@@ -48,8 +48,8 @@ class PartitionWindows:
     """Exact windows over the transactions of one partition, in the order of its offsets.
 
     Args:
-        plan: the values to be read.
-        late_ms: no event time is longer than this before the largest so far.
+        plan: Values to compute.
+        late_ms: Largest time that an event time may be before the partition's stream time.
 
     """
 
@@ -67,8 +67,7 @@ class PartitionWindows:
         ]
         self._groupings = {s.group_by: Grouping(s.group_by) for s in plan.series}
         self._kept_ms = plan.reach_ms + late_ms
-        self._stream_time: int | None = None
-        self._turn_at = 0
+        self._turn_at: int | None = None
 
     def process(
         self,
@@ -76,12 +75,12 @@ class PartitionWindows:
         times_ms: Ints,
         counted: Mapping[str, Sequence[bool]],
     ) -> list[list[Any]]:
-        """Take a batch in, and give each value as a column; NOTHING where it has none.
+        """Add a batch, and return each value as a column; NOTHING stands for no value.
 
         Args:
-            transactions: structs of the schema.
-            times_ms: int64[n], their event times.
-            counted: for each condition of the plan's sources, whether each of
+            transactions: Structs of the schema.
+            times_ms: int64[n], event times of the transactions.
+            counted: For each condition of the plan's sources, whether each of
                 the transactions counts.
 
         """
@@ -97,7 +96,7 @@ class PartitionWindows:
         times_ms: Ints,
         counted: Mapping[str, Sequence[bool]],
     ) -> None:
-        """Take a batch in as `process` does, and give nothing."""
+        """Add a batch as `process` does, without a result."""
         if transactions:
             self._take(Batch(transactions), times_ms, counted)
 
@@ -111,11 +110,45 @@ class PartitionWindows:
             found = self._feed(feed, batch, times_ms, counted)
             for q, column in enumerate(feed.columns):
                 answers[feed.source, column] = found.values[q], found.valid[q]
-        self._tidy(int(times_ms.max()), len(times_ms))
         return answers
 
+    def forget_before(self, stream_time_ms: int, n: int) -> None:
+        """Free entries that no window reaches any more, in small steps, and keys without entries.
+
+        Args:
+            stream_time_ms: Stream time of the partition, in epoch ms. No future event
+                time is before it by more than the lateness.
+            n: Number of transactions added since the last call.
+
+        """
+        for feed in self._feeds:
+            feed.series.evict(stream_time_ms, at_most=n // 8 + 8)
+        if self._turn_at is None:
+            self._turn_at = stream_time_ms + self._kept_ms
+        if stream_time_ms >= self._turn_at:
+            self._turn_at = stream_time_ms + self._kept_ms
+            self._turn()
+
+    def _turn(self) -> None:
+        """Free numbers of keys and values that are unused and did not occur since the last call."""
+        for name, grouping in self._groupings.items():
+            occupied = np.zeros(grouping.size, np.bool_)
+            for feed in self._feeds:
+                if feed.source.group_by == name:
+                    own = feed.series.occupied()[: grouping.size]
+                    occupied[: len(own)] |= own
+            grouping.turn(occupied)
+        for feed in self._feeds:
+            if feed.interned is not None:
+                feed.interned.turn(feed.series.values_in_use(feed.interned.size))
+
     def keep(self, plan: Plan) -> None:
-        """Drop the windows of sources that a plan, made of this one's values, does not have."""
+        """Drop the windows of sources that a plan does not have.
+
+        Args:
+            plan: Plan made of values of this one.
+
+        """
         sources = plan.series
         self._values = plan.values
         self._feeds = [feed for feed in self._feeds if feed.source in sources]
@@ -127,12 +160,12 @@ class PartitionWindows:
 
     @property
     def entries(self) -> int:
-        """How many entries are held."""
+        """Number of entries."""
         return sum(feed.series.entries for feed in self._feeds)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the entries and the keys take."""
+        """Memory of the entries and the keys, in bytes."""
         interned = (feed.interned.nbytes for feed in self._feeds if feed.interned is not None)
         keys = (grouping.nbytes for grouping in self._groupings.values())
         return sum(feed.series.nbytes for feed in self._feeds) + sum(interned) + sum(keys)
@@ -166,22 +199,6 @@ class PartitionWindows:
             else:
                 values = np.fromiter(given, np.int64, n)
         return feed.series.process(slots, times_ms, values, taken)
-
-    def _tidy(self, time_ms: int, n: int) -> None:
-        """Free what no window reaches, a little at a time, and keys not seen for as long."""
-        for feed in self._feeds:
-            feed.series.evict(at_most=n // 8 + 8)
-        if self._stream_time is None:
-            self._stream_time = time_ms
-            self._turn_at = time_ms + self._kept_ms
-        self._stream_time = max(self._stream_time, time_ms)
-        if self._stream_time >= self._turn_at:
-            self._turn_at = self._stream_time + self._kept_ms
-            for grouping in self._groupings.values():
-                grouping.turn()
-            for feed in self._feeds:
-                if feed.interned is not None:
-                    feed.interned.turn()
 
     def _read(
         self,
@@ -217,7 +234,7 @@ class PartitionWindows:
 def _divided(
     numbers: Ints, scales: npt.NDArray[np.float64] | None, count: Ints | None
 ) -> list[float]:
-    """Divide as Python's integers are, rounded once; doubles would be rounded twice."""
+    """Divide as Python's integers do, with one rounding; doubles would be rounded twice."""
     found: list[Any] = numbers.tolist()
     if scales is not None:
         found = [n / int(scale) for n, scale in zip(found, scales.tolist(), strict=True)]

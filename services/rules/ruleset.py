@@ -1,9 +1,9 @@
 """All rules in force: from transactions and the windows' values to matches and decisions.
 
-A batch goes in, a bit mask a transaction comes out: bit i is set when rule i
-matched. What a mask means (verdict, score, matches) is worked out once per
-mask and remembered, so a transaction costs its conditions and little else:
-about 0.1 µs for one rule and 2 µs for a hundred.
+The input is a batch, the output a bit mask for each transaction: bit i is set if rule i
+matched. The decision for a mask (verdict, score, matches) is computed once and cached.
+So a transaction costs little more than its conditions: about 0.1 µs for one rule and
+2 µs for a hundred.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Verdict = Literal["legit", "fraud"]
 
 
 class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A rule that fired, as the explanation tells it.
+    """A rule that matched, as in the explanation.
 
-    `aggregates` has what each came to, by name, None for one without a value.
+    `aggregates` has the value of each aggregate by name, None for one without a value.
     """
 
     rule: str
@@ -48,9 +48,9 @@ class Match(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What the rules say of a transaction: the verdict and why.
+    """The decision about a transaction: the verdict and its reasons.
 
-    `score` is the sum of the enforced flags that matched, also where an Allow
+    `score` is the sum of the enforced flags that matched, even if an Allow
     overrules it.
     """
 
@@ -63,14 +63,14 @@ class Ruleset:
     """The rules in force, named by the hash of their content.
 
     Args:
-        rules: the rules that may go live; disabled ones are known but decide
+        rules: Rules that may go live; disabled ones are included but decide
             nothing.
-        environment: evaluates what is not generated.
-        threshold: the score from which a transaction is fraud.
-        on_error: told of a rule's name and the evaluator's message whenever a
+        environment: Evaluates conditions that are not generated.
+        threshold: A transaction with at least this score is fraud.
+        on_error: Called with a rule's name and the evaluator's message if a
             rule fails on a transaction; the rule then does not match.
-        windows: the windows there are, where they are there already; by
-            default those that the rules need.
+        windows: Existing windows; by default the windows that the rules
+            need.
 
     """
 
@@ -96,7 +96,7 @@ class Ruleset:
             for compiled in self.live
         ]
         self.vivid = sum(1 << i for i, named in enumerate(self._columns) if named)
-        """The mask of the rules that tell of aggregates."""
+        """Mask of the rules whose explanation has values of aggregates."""
         self._conditions = Conditions(
             (
                 Condition(c.rule.name, c.expression, c.code, c.condition_reads, named)
@@ -106,16 +106,16 @@ class Ruleset:
             on_error,
         )
         self.matches = self._conditions.masks
-        """Judge a batch of transactions: a mask of the live rules that matched, for each."""
+        """Judge a batch; return, for each transaction, the mask of the live rules that matched."""
         self._where_texts = tuple(dict.fromkeys(s.where for s in self.windows.series if s.where))
         self._wheres = self._build_wheres()
 
     def with_windows(self, rules: Iterable[CompiledRule], windows: Plan) -> Ruleset:
-        """Make a ruleset of other rules, over windows that are there."""
+        """Make a ruleset of other rules over existing windows."""
         return Ruleset(rules, self._environment, self.threshold, self._on_error, windows)
 
     def counted(self, transactions: Sequence[Any]) -> dict[str, list[bool]]:
-        """Say of each condition of the windows' entries whether each transaction counts."""
+        """Return, for each condition of the windows' entries, whether each transaction counts."""
         if not self._where_texts:
             return {}
         masks = self._wheres.masks(transactions, ())
@@ -124,15 +124,15 @@ class Ruleset:
         }
 
     def decide(self, mask: int) -> Decision:
-        """Say what a mask means, the aggregates aside."""
+        """Return the decision for a mask, without values of aggregates."""
         return self._decide(mask, lambda _: {})
 
     def explain(self, mask: int, values: Sequence[Any]) -> Decision:
-        """Say what a mask means of a transaction.
+        """Return the decision for a mask with the values of one transaction.
 
         Args:
-            mask: the rules that matched.
-            values: the transaction's values, in the order of `windows.values`.
+            mask: Mask of the rules that matched.
+            values: Values of the transaction, in the order of `windows.values`.
 
         """
 
@@ -180,17 +180,17 @@ class Ruleset:
 
 
 def rule_hash(rule: FraudRule) -> str:
-    """Name what a rule decides and tells: 16 hex digits of SHA-256.
+    """Return a hash of a rule's content: 16 hex digits of SHA-256.
 
-    Its examples do not count. They prove it once, before it goes live, and do
-    not travel with it.
+    Examples are not part of it. They are run once, before the rule goes live, and are
+    not distributed with it.
     """
     bare = msgspec.structs.replace(rule, spec=msgspec.structs.replace(rule.spec, examples=()))
     return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()[:16]
 
 
 def content_hash(rules: Iterable[FraudRule], schema: Schema | None, threshold: int) -> str:
-    """Name a ruleset by its rules, its schema and its settings: 16 hex digits of SHA-256."""
+    """Return a hash of a ruleset's rules, schema and settings: 16 hex digits of SHA-256."""
     digest = hashlib.sha256(schema.fingerprint() if schema else b"")
     digest.update(str(threshold).encode())
     for rule in sorted(rules, key=lambda rule: rule.name):

@@ -1,7 +1,7 @@
-"""The rules in force across edits: a bad edit keeps the last good version of its rule.
+"""The rules in force across edits: after a bad edit the last good version of a rule stays.
 
-Pure: files come in as manifests, a ruleset and the state of each rule go out.
-Watching files and swapping rulesets is the detector's.
+Pure: the input is manifests, the output a ruleset and the state of each rule.
+The detector watches the files and switches rulesets.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ State = Literal["Ready", "Disabled", "Stale", "Invalid"]
 
 
 class RuleState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one rule stands.
+    """The state of one rule.
 
-    Ready: as written. Disabled: as written, and that is off. Stale: the edit
-    is bad, and the last good version decides. Invalid: bad, and there never
-    was a good version. `generation` is the one that decides, 0 where none does.
+    Ready: valid. Disabled: valid, and its mode is Disabled. Stale: the edit is bad, and
+    the last good version is in force. Invalid: bad, and there never was a good version.
+    `generation` is the one in force, 0 if there is none.
     """
 
     name: str
@@ -40,7 +40,7 @@ class RuleState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What came of reading the rules again."""
+    """Result of reading the rules again."""
 
     ruleset: Ruleset
     states: tuple[RuleState, ...]
@@ -61,9 +61,9 @@ class RuleStore:
         self._good: dict[str, tuple[CompiledRule, str]] = {}
 
     def update(self, manifests: Iterable[Manifest]) -> Update:
-        """Take what the files say now; what they no longer name is gone.
+        """Replace the rules by those of manifests; rules that are in none of them are removed.
 
-        A rule in a file that cannot be read to its end counts as still named.
+        A rule in a file that cannot be read to its end counts as present.
         """
         known = {name: compiled for name, (compiled, _) in self._good.items()}
         reports = check_manifests(manifests, self._compiler, known)
@@ -91,7 +91,7 @@ class RuleStore:
         good: dict[str, tuple[CompiledRule, str]],
         states: dict[str, RuleState],
     ) -> None:
-        """Keep the last good version of what a bad manifest names, or of all its file held."""
+        """Keep the last good version of the rule in a bad manifest, or of all rules of its file."""
         path = report.place.path
         if report.name:
             names = [report.name]
@@ -102,7 +102,7 @@ class RuleStore:
             if name in self._good:
                 good[name] = self._good[name]
             states[name] = _unsound(report, name, good.get(name))
-        if not names:  # a duplicate, or a file that never held a rule
+        if not names:  # a duplicate, or a file that never had a rule
             label = f"{report.name or path}:{report.place.line}"
             states[label] = _unsound(report, label, None)
 

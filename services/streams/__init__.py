@@ -1,1 +1,1 @@
-"""Kafka: client settings, the exactly-once loop, dead letters. Knows no rule and no verdict."""
+"""Kafka: client settings, the exactly-once loop, dead letters. No rules, no verdicts."""

@@ -1,4 +1,4 @@
-"""What every Kafka client of ours is configured with, and how it waits for a broker."""
+"""Configuration that all Kafka clients share, and the wait for a broker."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from services.streams.tls import authorities, reason, uses_tls
 from services.telemetry import metrics
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
-
-    from confluent_kafka import Consumer, TopicPartition
 
     from services.settings import KafkaSettings
 
@@ -26,13 +25,19 @@ log = structlog.get_logger()
 
 Config = dict[str, str | int | bool | float]
 
-# How long one attempt to reach a broker may take, and so how often the wait is said in the log.
+# Longest attempt to reach a broker, and thus the interval of the log lines about it.
 ATTEMPT_SECONDS = 5.0
-# How often files of certificates are looked at.
+# Interval at which the files of certificates are checked.
 LOOK_EVERY_SECONDS = 5.0
 
+# The requested offset is not in the log, or the log before it was written again.
+OUT_OF_LOG = {
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's public name
+    KafkaError._LOG_TRUNCATION,  # noqa: SLF001 - the same
+    KafkaError.OFFSET_OUT_OF_RANGE,
+}
+
 _OPTIONS = {
-    "ssl.ca.location": "kafka_ssl_ca_location",
     "ssl.certificate.location": "kafka_ssl_certificate_location",
     "ssl.key.location": "kafka_ssl_key_location",
     "ssl.key.password": "kafka_ssl_key_password",
@@ -43,90 +48,104 @@ _OPTIONS = {
 
 
 def client_config(settings: KafkaSettings, client_id: str) -> Config:
-    """Build what every client is configured with: addresses, security, reconnects.
+    """Build the configuration that all clients share: addresses, security, reconnects.
 
     Args:
-        settings: of the service.
-        client_id: as it shows in the broker's logs and quotas.
+        settings: Kafka settings of the service.
+        client_id: Name of the client in the broker's logs and quotas.
+
+    Raises:
+        KafkaException: The folder of trusted authorities has no certificates.
 
     """
     config: Config = {
         "bootstrap.servers": settings.kafka_broker_url,
         "client.id": client_id,
         "security.protocol": settings.kafka_security_protocol,
-        # A broker that restarts is back within seconds; the default waits up to 10 s to look.
+        # A restarted broker is back within seconds; by default the client waits up to 10 s.
         "reconnect.backoff.max.ms": 1000,
+        # Otherwise producers and admin clients create a topic by asking for it, if the broker's
+        # auto.create.topics.enable is on, as it is by default.
+        "allow.auto.create.topics": False,
         # Acknowledgements of small requests must not wait for Nagle's algorithm.
         "socket.nagle.disable": True,
     }
     for option, field in _OPTIONS.items():
         if value := getattr(settings, field):
             config[option] = value
-    return config
+    return config | _trust(settings)
+
+
+def _trust(settings: KafkaSettings) -> Config:
+    """Options for the authorities that sign the brokers' certificates."""
+    location = settings.kafka_ssl_ca_location
+    if not location:
+        # The system's authorities, at any of the paths that distributions use.
+        return {"ssl.ca.location": "probe"} if uses_tls(settings) else {}
+    if not Path(location).is_dir():
+        return {"ssl.ca.location": location}
+    try:
+        return {"ssl.ca.pem": authorities(location).decode(errors="replace")}
+    except OSError as error:
+        said = f"KAFKA_SSL_CA_LOCATION: {error}; expected certificates of authorities there"
+        raise KafkaException(KafkaError(KafkaError._SSL, said)) from None  # noqa: SLF001 - librdkafka's public name
 
 
 class Certificates:
-    """The files that a client was made with, and whether they are others by now.
+    """The certificate and key files of a client, to notice when they are replaced.
 
-    librdkafka reads them once, when a client is made; one that is to use those
-    that came later is made anew.
+    librdkafka reads them once, when a client is made. So a renewal needs a new client.
 
     Args:
-        settings: that name the files.
+        settings: Settings that name the files, or the folder of authorities.
 
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        fields = (field for option, field in _OPTIONS.items() if option.endswith(".location"))
-        self._paths = [path for field in fields if (path := getattr(settings, field))]
+        found = (
+            settings.kafka_ssl_ca_location,
+            settings.kafka_ssl_certificate_location,
+            settings.kafka_ssl_key_location,
+        )
+        self._paths = [path for path in found if path]
         self._made_with = self._look()
-        _tell_of_expiry(settings)
+        _set_expiry(settings)
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     def renewed(self) -> bool:
-        """Whether others are there; looks every few seconds."""
+        """True if the contents of a file have changed; reads the files every few seconds."""
         if not self._paths or time.monotonic() < self._look_at:
             return False
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
         found = self._look()
-        # Files that are away for a moment are on their way.
+        # A file that is missing for a moment is being replaced.
         return None not in found and found != self._made_with
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
-        return [_signature(Path(path)) for path in self._paths]
+    def _look(self) -> list[bytes | None]:
+        return [_contents(path) for path in self._paths]
 
 
-def _tell_of_expiry(settings: KafkaSettings) -> None:
-    """Set the metric of when certificates end; what cannot be read is librdkafka's to say."""
+def _set_expiry(settings: KafkaSettings) -> None:
+    """Set the metric of expiry times; librdkafka itself reports files that cannot be read."""
     for name, path in (
         ("kafka-client", settings.kafka_ssl_certificate_location),
         ("kafka-ca", settings.kafka_ssl_ca_location),
     ):
         if path:
-            # It costs memory, which who has no certificates can do without.
-            from services.certificates import expiry  # noqa: PLC0415
+            # The import costs memory, so it is made only if there are certificates.
+            from services.certificates import expiry, last_expiry  # noqa: PLC0415
 
+            # With several authorities, that which expires first is being replaced.
+            ends = last_expiry if name == "kafka-ca" else expiry
             with contextlib.suppress(OSError, ValueError):
-                ends = expiry(Path(path).read_bytes()).timestamp()
-                metrics.CERTIFICATE_EXPIRY.labels(name).set(ends)
+                metrics.CERTIFICATE_EXPIRY.labels(name).set(ends(authorities(path)).timestamp())
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
+def _contents(path: str) -> bytes | None:
     try:
-        found = path.stat()
+        return authorities(path)
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def resume(consumer: Consumer, place: TopicPartition) -> None:
-    """Let a partition that is paused go on, from an offset.
-
-    Without the seek librdkafka 2.16 looks at it again only at its next tick, up
-    to 1 s later (measured: 1.0 s, with the seek 4 ms).
-    """
-    consumer.resume([place])
-    consumer.seek(place)
 
 
 def wait_for_broker(
@@ -135,46 +154,37 @@ def wait_for_broker(
     """Wait until a broker answers, with a line in the log at each attempt.
 
     Args:
-        settings: where to connect.
-        stop: ends the wait.
-        tick: called at each attempt.
+        settings: Kafka settings with the brokers' addresses.
+        stop: Event that ends the wait.
+        tick: Called at each attempt.
 
     Returns:
-        False when stopped before a broker answered.
+        False if `stop` was set before a broker answered.
 
     """
     while not stop.is_set():
         tick()
         try:
-            # Made anew, as what it is not let in for may be a certificate that is renewed.
+            # A new client each time, because a renewed certificate may solve the problem.
             _admin(settings).list_topics(timeout=ATTEMPT_SECONDS)
         except KafkaException as error:
-            reason = error.args[0].str()
-            log.warning("waiting for Kafka", broker=settings.kafka_broker_url, reason=reason)
+            said = reason(settings, error.args[0])
+            log.warning("waiting for Kafka", broker=settings.kafka_broker_url, reason=said)
             stop.wait(0.2)
         else:
             return True
     return False
 
 
-def broker_answers(settings: KafkaSettings) -> bool:
-    """Tell whether a broker answers within two seconds."""
-    try:
-        _admin(settings).list_topics(timeout=2.0)
-    except KafkaException:
-        return False
-    return True
-
-
 def missing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
-    """Find which topics the cluster does not have, or does not let this client see.
+    """List the topics that do not exist, or that this client has no right to see.
 
     Raises:
-        KafkaException: the broker went away meanwhile.
+        KafkaException: The broker cannot be reached any more.
 
     """
     admin = _admin(settings)
-    # Asked for one by one, so that a client without the right to see others may ask.
+    # One request for each topic, because a client without rights on other topics may ask this.
     found = {name: admin.list_topics(name, ATTEMPT_SECONDS).topics[name] for name in names}
     hidden = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED}
     return [name for name, topic in found.items() if topic.error and topic.error.code() in hidden]

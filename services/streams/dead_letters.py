@@ -1,4 +1,4 @@
-"""Dead letters: the original record, with headers that say why and where it came from."""
+"""Dead letters: the original record, with headers for the reason and the origin."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from services.streams.processing import Headers
-    from services.transactions import Refusal
+    from services.transactions import Rejection
 
 
-def dead_letter_headers(refusal: Refusal, message: Message) -> Headers:
+def dead_letter_headers(rejection: Rejection, message: Message) -> Headers:
     """Build the headers that a dead letter gains.
 
     Returns:
-        `dead-letter.reason` (a stable code), `.detail` (for people), `.topic`,
-        `.partition` and `.offset` (of the record it was), all as UTF-8 text.
+        `dead-letter.reason` (a stable code), `.detail` (text for people), `.topic`,
+        `.partition` and `.offset` (of the original record), all as UTF-8 text.
 
     """
     origin = {
-        "reason": refusal.reason,
-        "detail": refusal.detail,
+        "reason": rejection.reason,
+        "detail": rejection.detail,
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),

@@ -1,12 +1,12 @@
-"""Partitions that belong to no one, found and given back to the group.
+"""Find partitions that no member of the group owns, and make the group assign them again.
 
 A cooperative rebalance moves a partition in two steps: its owner gives it up and
 joins again, and then the next owner gets it. A static member that is killed
-between the two comes back to its old share without a rebalance (KIP-345), so
-nobody takes the second step, and the partition stands still until the group
-changes for another reason. So each detector asks the coordinator once in a
-while who has what, and where a settled group leaves a partition out, one of
-them gives the group a reason: a guest joins and leaves.
+between the two returns to its old share without a rebalance (KIP-345). Then the
+second step never happens, and nobody consumes the partition until the group
+changes for another reason. So each detector asks the coordinator regularly who
+owns what. If a stable group leaves a partition out, one detector triggers a
+rebalance: a temporary member, the guest, joins and leaves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import structlog
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from services.streams.clients import ATTEMPT_SECONDS, client_config
+from services.streams.clients import ATTEMPT_SECONDS, Certificates, client_config
+from services.threads import StoppableThread
 
 if TYPE_CHECKING:
     from services.streams.stream import Stream
@@ -28,64 +29,64 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_EVERY_SECONDS = 2.0
-# A group is settled when two looks in a row find it so; a rebalance takes less than one.
+# A group is stable if two checks in a row find it so; a rebalance is shorter than the interval.
 LOOKS = 2
-# How long the guest waits for the group to take it in. Two heartbeats and a little.
+# How long the guest waits to become a member: two heartbeats and a little more.
 GUEST_SECONDS = 3.0
 
 _VERSION_BYTES = 2
 _LENGTH, _COUNT = struct.Struct(">h"), struct.Struct(">i")
 
 
-class OwnershipWatch:
-    """Looks after the group of a stream from a thread of its own."""
+class OwnershipWatch(StoppableThread):
+    """Watches the group of a stream from its own thread."""
 
     def __init__(self, stream: Stream) -> None:
+        super().__init__("ownership")
         self._stream = stream
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="ownership", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; does not wait for a look that is under way."""
-        self._stop.set()
+        """Stop the thread; does not wait for a check that is running."""
+        self.stopping.set()
 
-    def _watch(self) -> None:
-        config = client_config(self._stream.settings, self._stream.instance_id)
+    def run(self) -> None:
+        """Look at the group at intervals."""
         admin = None
-        found = 0
-        while not self._stop.wait(LOOK_EVERY_SECONDS):
+        looks = 0
+        certificates = Certificates(self._stream.settings)
+        while not self.stopping.wait(LOOK_EVERY_SECONDS):
             try:
-                # Made anew after an error, which may be that of a certificate that was renewed.
-                admin = admin or AdminClient(config, logger=logging.getLogger("librdkafka"))
-                found = found + 1 if self._mine_to_mend(admin) else 0
-                if found >= LOOKS:
-                    found = 0
-                    _visit(self._stream)
-            except Exception as error:  # noqa: BLE001 - the loop has the same trouble, and says so
+                if admin is None or certificates.renewed():
+                    certificates = Certificates(self._stream.settings)
+                    config = client_config(self._stream.settings, self._stream.client_id)
+                    admin = AdminClient(config, logger=logging.getLogger("librdkafka"))
+                without, first = self._look(admin)
+                looks = looks + 1 if without else 0
+                if looks >= LOOKS:
+                    looks = 0
+                    log.warning("partitions without an owner", partitions=sorted(without))
+                    if first:
+                        _visit(self._stream)
+            except Exception as error:  # noqa: BLE001 - the loop has the same problem, and logs it
                 log.debug("group not described", reason=repr(error))
                 admin = None
 
-    def _mine_to_mend(self, admin: AdminClient) -> bool:
-        """Whether partitions are without an owner, and this member is the first of the group."""
-        # Not describe_consumer_groups: librdkafka 2.16 aborts the process when a broker goes away
-        # under it (seen: rd_kafka_enq_once_del_source_return: refcnt > 0).
+    def _look(self, admin: AdminClient) -> tuple[set[int], bool]:
+        """Return the partitions without an owner, and whether this member is the group's first."""
+        # describe_consumer_groups is not used: librdkafka 2.16 aborts the process when a broker
+        # goes away during the call (seen: rd_kafka_enq_once_del_source_return: refcnt > 0).
         described = admin.list_groups(self._stream.group, ATTEMPT_SECONDS)
         topic = admin.list_topics(self._stream.topic, ATTEMPT_SECONDS).topics[self._stream.topic]
         for group in described:
             without = unowned(group, self._stream.topic, len(topic.partitions))
             if without:
-                log.warning("partitions without an owner", partitions=sorted(without))
                 first = min(str(member.client_id) for member in group.members)
-                return first == self._stream.instance_id
-        return False
+                return without, first == self._stream.client_id
+        return set(), False
 
 
 def unowned(group: Any, topic: str, partitions: int) -> set[int]:  # noqa: ANN401 - confluent-kafka types its GroupMetadata as always None
-    """Say which of a topic's partitions no member of a settled group has."""
+    """Return the partitions of a topic that no member of a stable group has."""
     if group.state != "Stable" or not group.members:
         return set()
     owned = {p for member in group.members for p in assigned(member.assignment, topic)}
@@ -93,7 +94,7 @@ def unowned(group: Any, topic: str, partitions: int) -> set[int]:  # noqa: ANN40
 
 
 def assigned(assignment: bytes, topic: str) -> list[int]:
-    """Read a member's partitions of a topic from its assignment.
+    """Parse a member's partitions of a topic from its assignment.
 
     The format is ConsumerProtocolAssignment.json of Apache Kafka: a version, then
     topics with their partitions.
@@ -115,7 +116,7 @@ def assigned(assignment: bytes, topic: str) -> list[int]:
 
 
 def _visit(stream: Stream) -> None:
-    """Join the group without an identity and leave again, so that it shares out anew."""
+    """Join the group as a temporary member and leave again, so that it assigns all partitions."""
     config = stream.consumer_config()
     del config["group.instance.id"]
     guest = Consumer(config, logger=logging.getLogger("librdkafka"))

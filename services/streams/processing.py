@@ -1,33 +1,43 @@
-"""What the loop and what it runs know of each other."""
+"""The interface between the loop and the processor that it runs."""
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, cast
 
 from confluent_kafka import Message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from services.telemetry import Heartbeat
 
-    from confluent_kafka import Consumer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from confluent_kafka import TopicPartition
+
+    from services.streams.group_consumer import GroupConsumer
+    from services.streams.identity import TopicIdentity
+    from services.transactions import Rejection
+
+# The loop shows about every second that it moves, whatever Kafka's client does.
+STANDSTILL_SECONDS = 30.0
 
 Headers = list[tuple[str, str | bytes | None]]
-# Where a record goes, and the headers it gains.
+# Output topic of a record, and the headers that it gains.
 Route = tuple[str, Headers | None]
 # A partition, and the places [begin, end) of its records in a batch.
 Run = tuple[int, int, int]
 
 
-# Of a record that was read, it is never None.
+# For a record that was read, this is never None.
 _partition = cast("Callable[[Message], int]", Message.partition)
+_milliseconds = itemgetter(1)
 
 
 class Batch(NamedTuple):
     """Records as columns, partition by partition, in the order of their offsets.
 
-    Timestamps are epoch ms, 0 where there is none.
+    Timestamps are epoch ms, 0 if there is none.
     """
 
     messages: list[Message]
@@ -37,11 +47,12 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, messages: list[Message]) -> Self:
-        """Make a batch of records; orders them in place."""
-        messages.sort(key=_partition)  # 25 ns a record; what comes is almost in order
+        """Make a batch of records; sorts them in place."""
+        messages.sort(key=_partition)  # 25 ns a record; records arrive almost in order
         values = cast("list[bytes | None]", list(map(Message.value, messages)))
-        # A call of max() would cost as much as reading the timestamp.
-        timestamps = [ms if ms > 0 else 0 for _, ms in map(Message.timestamp, messages)]  # noqa: FURB136
+        timestamps = list(map(_milliseconds, map(Message.timestamp, messages)))
+        if min(timestamps, default=0) < 0:
+            timestamps = [max(ms, 0) for ms in timestamps]
         runs = []
         begin = 0
         while begin < len(messages):
@@ -53,47 +64,108 @@ class Batch(NamedTuple):
 
 
 def place_of(message: Message) -> tuple[int, int]:
-    """Give the partition and the offset of a record that was read."""
+    """Return the partition and the offset of a record that was read."""
     return cast("tuple[int, int]", (message.partition(), message.offset()))
 
 
 class Processor(Protocol):
-    """What the loop runs: decides where records go, and is told what became of them."""
+    """The code that the loop runs: it decides where records go, and is notified of commits."""
 
     def assigned(self, partitions: list[int]) -> None:
-        """Take partitions on. They are paused; resume each once its records can be judged."""
+        """Start with partitions. Fetch each when its records can be judged."""
 
     def revoked(self, partitions: list[int]) -> None:
         """Forget partitions."""
 
     def process(self, batch: Batch) -> list[Route]:
-        """Say where each record goes, in order. Never raises for a record's content."""
+        """Return the route of each record, in order. Never raises for a record's content."""
 
-    def note(self, partition: int) -> str:
-        """What to keep with the offset that is committed, for whoever reads on from there."""
+    def answer(self, routes: list[Route], headers: Sequence[Headers | None]) -> None:
+        """Add the headers to routes, in place, that answer headers of the original records.
 
-    def committed(self) -> None:
-        """Take note that all processed so far is committed."""
+        Args:
+            routes: Result of `process` for a batch.
+            headers: Original headers of each record, None if it has none.
 
-    def aborted(self) -> None:
-        """Take note that what was processed since the last commit comes again."""
+        """
 
-    def between_transactions(self, consumer: Consumer) -> bool:
-        """Do what has to wait for the end of a transaction; called often, also when idle.
+    def undeliverable(self, place: tuple[int, int], rejection: Rejection) -> None:
+        """Make a dead letter of a record when it is read again, because outputs reject it.
+
+        Args:
+            place: Partition and offset of the record.
+            rejection: Reason code and detail of the dead letter.
+
+        """
+
+    def unreadable(self, partition: int, following: int) -> str:
+        """Skip a batch that the client cannot read; one dead letter replaces it.
+
+        Args:
+            partition: Number of the partition.
+            following: Offset after the batch.
 
         Returns:
-            Whether there is more to be done, and the loop is not to wait for records.
+            Topic of the dead letter.
+
+        """
+
+    def note(self, partition: int) -> str:
+        """Return the metadata to commit with the offset, for the next reader of the partition."""
+
+    def same_topic(self, now: TopicIdentity) -> bool:
+        """True if the topic whose records were read still exists under its name."""
+
+    def passed(self, consumer: GroupConsumer, unread: set[int]) -> list[TopicPartition]:
+        """Find offsets to commit although no record came; called often while nothing is pending.
+
+        Args:
+            consumer: Consumer of the stream.
+            unread: Partitions without a record since they were assigned or rewound.
+
+        """
+
+    def look_up_again(self, consumer: GroupConsumer, partitions: list[int]) -> None:
+        """Find again where to resume partitions whose log has changed.
+
+        They are fetched from that offset, which may be before or after the position of the
+        stream.
+        """
+
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """Take note that all processed so far is committed, with these next offsets.
+
+        Args:
+            offsets: By partition.
+
+        """
+
+    def rewound(self, committed: Mapping[int, int]) -> dict[int, int]:
+        """Take note of what is committed after a rewind.
+
+        Args:
+            committed: Next offset by partition, below 0 where there is none.
+
+        Returns:
+            Where partitions resume instead whose committed offset belongs to another log.
+
+        """
+
+    def aborted(self) -> None:
+        """Handle an abort: records processed since the last commit will come again."""
+
+    def between_transactions(self, consumer: GroupConsumer) -> bool:
+        """Do work that must wait for the end of a transaction; called often, also when idle.
+
+        Returns:
+            True if more work is waiting, so that the loop must not wait for records.
 
         """
 
 
-class Health:
-    """What the probes ask of the loop."""
+class Health(Heartbeat):
+    """Data of the loop for the probes."""
 
     def __init__(self) -> None:
-        self.beat = time.monotonic()
+        super().__init__(STANDSTILL_SECONDS)
         self.assigned = False
-
-    def tick(self) -> None:
-        """Show that the loop moves."""
-        self.beat = time.monotonic()

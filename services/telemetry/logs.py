@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines on standard error, or a console style where that is a terminal."""
+"""Structured logs: JSON lines on standard error, or a console style if that is a terminal."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def configure_logs(service: str, level: str = "info") -> None:
-    """Set up logging for a process; libraries that use `logging` come out the same way.
+    """Set up logging for a process; the logs of libraries get the same format.
 
     Args:
-        service: named on every line.
+        service: Name of the service, on every line.
         level: "debug", "info", "warning" or "error".
 
     """
@@ -49,7 +49,7 @@ def configure_logs(service: str, level: str = "info") -> None:
 
 
 def _naming(service: str) -> Processor:
-    """Put the service's name on each line; a context variable would not reach other threads."""
+    """Add the service's name to each line; a context variable would not reach other threads."""
 
     def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["service"] = service

@@ -1,10 +1,10 @@
-"""Every metric of every service, in a registry for each. docs/metrics.md is made from this.
+"""All metrics, with a registry for each service. docs/metrics.md is generated from this.
 
-Labels are bounded: a rule is one, and so are a currency and a partition; an
-account never. Times are in seconds since 1970, durations in seconds.
+Labels are bounded: a rule, a currency and a partition can be one, but never an account.
+Times are in seconds since 1970, durations in seconds.
 
-There are no exemplars: they are links to traces, and nothing here is traced. What
-became of a single transaction is in the headers of its record.
+There are no exemplars: they are links to traces, and there are no traces here. The headers of
+a record have the decision about a single transaction.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-# What a service serves: its own, and those of its process. In one for all, each would tell of the
-# others' windows and rounds that there are none.
+# A service serves its own metrics and those of its process. In a common registry, each service
+# would export zeros for the metrics of the others.
 DETECTOR, GENERATOR, OPERATOR = (CollectorRegistry() for _ in range(3))
 for _registry in (DETECTOR, GENERATOR, OPERATOR):
     ProcessCollector(registry=_registry)
     PlatformCollector(registry=_registry)
     GCCollector(registry=_registry)
 
-# Closest around what is usual, where a commit waits for 10 to 100 ms. The last tell an outage of
-# minutes from one of an hour.
+# Closest around the usual values: a commit waits for 10 to 100 ms. The last ones distinguish an
+# outage of minutes from one of an hour.
 _LATENCY_BUCKETS = (
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
     300.0, 1800.0,
 )  # fmt: skip
-# A commit takes 5 ms; each of its calls may take 5 s, and some are tried again.
+# A commit takes 5 ms; each of its calls may take up to 5 s, and some are tried again.
 _COMMIT_BUCKETS = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0)
-# The aim is 2 s; a kubelet that is not poked takes a minute, and windows have to be rebuilt first.
+# The aim is 2 s. Without a triggered refresh kubelet takes a minute; windows are rebuilt first.
 _APPLY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 TRANSACTIONS = Counter(
@@ -68,6 +68,17 @@ RULE_ERRORS = Counter(
     "fraud_rule_errors",
     "Evaluations of a rule that failed; the rule then does not match.",
     ["rule", "error"],
+    registry=DETECTOR,
+)
+COMMITS_FORGOTTEN = Counter(
+    "fraud_commits_forgotten",
+    "Committed offsets that were lower than those that this detector had committed.",
+    registry=DETECTOR,
+)
+RULE_VALUES_MISSING = Counter(
+    "fraud_rule_values_missing",
+    "Evaluations of a rule that needed an aggregate without a value; the rule then does not match.",
+    ["rule"],
     registry=DETECTOR,
 )
 DEAD_LETTERS = Counter(
@@ -104,13 +115,38 @@ REBALANCES = Counter(
 )
 CONSUMER_LAG = Gauge(
     "fraud_consumer_lag_records",
-    "Records of an assigned partition that are not judged yet.",
+    "Offsets of an assigned partition from the committed one to the log's end.",
     ["topic", "partition"],
     registry=DETECTOR,
 )
 OUT_OF_ORDER = Counter(
     "fraud_transactions_out_of_order",
-    "Transactions whose event time lies before that of an earlier one of their partition.",
+    "Judged transactions whose event time lies before the stream time of their partition.",
+    registry=DETECTOR,
+)
+COMMITTED_OFFSET = Gauge(
+    "fraud_committed_offset",
+    "Offset of the input that is committed: all before it is judged.",
+    ["topic", "partition"],
+    registry=DETECTOR,
+)
+LOG_CHANGED = Gauge(
+    "fraud_log_changed_timestamp",
+    "When a partition's log was last found not to be what was committed: records were deleted "
+    "before they were judged, the log lost its end, or the topic was created again.",
+    ["partition", "reason"],
+    unit="seconds",
+    registry=DETECTOR,
+)
+DELETED_UNJUDGED = Counter(
+    "fraud_deleted_unjudged_offsets",
+    "Offsets deleted before they were judged: an upper bound of the records.",
+    registry=DETECTOR,
+)
+AHEAD = Counter(
+    "fraud_transactions_ahead",
+    "Transactions with an event time more than MAX_FUTURE_SECONDS after the median of their block "
+    "of 1,024 records: some producer's clock is ahead, or the block took that long to fill.",
     registry=DETECTOR,
 )
 KEYS = Counter(
@@ -128,7 +164,7 @@ WINDOW_BYTES = Gauge(
 )
 WINDOWS_SHORT = Gauge(
     "fraud_windows_short_partitions",
-    "Partitions whose log began too late for the windows to be exact yet.",
+    "Partitions whose windows lack records; /ruleset and the rules' Exact have the reason.",
     registry=DETECTOR,
 )
 WINDOWS_REBUILDING = Gauge(
@@ -154,7 +190,7 @@ RULE_STATE = Gauge(
 )
 RULESET_RELOADS = Counter(
     "fraud_ruleset_reloads",
-    "Changes of the rules' files: applied whole, or with a rule refused.",
+    "Changes of the rules' files: applied whole, or with a rule rejected.",
     ["outcome"],
     registry=DETECTOR,
 )
@@ -186,6 +222,18 @@ APPLY_TO_LIVE = Histogram(
     buckets=_APPLY_BUCKETS,
     registry=OPERATOR,
 )
+REVIEWS = Counter(
+    "fraud_operator_reviews",
+    "FraudRules that the webhook reviewed, by what came of it.",
+    ["outcome"],
+    registry=OPERATOR,
+)
+WEBHOOK_TRUSTED = Gauge(
+    "fraud_operator_webhook_trusted",
+    "1 while the API server trusts the certificate of the webhook; absent without a webhook.",
+    ["configuration"],
+    registry=OPERATOR,
+)
 GENERATED = Counter(
     "fraud_generator_transactions",
     "Transactions that the generator wrote, by whether the broker acknowledged them.",
@@ -202,8 +250,8 @@ CERTIFICATE_EXPIRY = Gauge(
 for _registry in (DETECTOR, GENERATOR, OPERATOR):
     _registry.register(CERTIFICATE_EXPIRY)
 
-# The values of labels that have few; where they are not listed, they are names of rules, codes of
-# errors, and the like.
+# All values of labels with few values; other labels are names of rules, codes of errors, and the
+# like.
 LABEL_VALUES: dict[Counter | Gauge, tuple[str, ...]] = {
     TRANSACTIONS: ("legit", "fraud"),
     KAFKA_TRANSACTIONS: ("committed", "aborted"),
@@ -214,27 +262,35 @@ LABEL_VALUES: dict[Counter | Gauge, tuple[str, ...]] = {
     RECONCILES: ("ok", "failed"),
     DETECTORS: ("all", "current"),
     OPERATOR_RULES: ("Ready", "Propagating", "Warming", "Disabled", "Stale", "Invalid"),
+    REVIEWS: ("accepted", "refused", "failed"),
     GENERATED: ("acknowledged", "failed"),
 }
-# They begin at 0, so that the first of its kind is an increase.
+# They begin at 0, so that the first event of a kind is an increase.
 for _metric, _values in LABEL_VALUES.items():
     for _value in _values:
         _metric.labels(_value)
 
 
-def observe_latencies(latencies_ms: npt.ArrayLike) -> None:
-    """Add many latencies to `DECISION_LATENCY` at once: 20 ns each.
+# The year 2011, in which Kafka was first released.
+_FIRST_TIME_MS = 1_293_840_000_000
 
-    Negative ones (a producer's clock is ahead) count as 0.
+
+def observe_latencies(appended_ms: npt.ArrayLike, now_ms: int) -> None:
+    """Add the latencies of many records to `DECISION_LATENCY` at once: 20 ns each.
+
+    Negative latencies (a producer's clock is fast) count as 0. Timestamps from before Kafka existed
+    are invalid (0, -1, or seconds instead of milliseconds) and do not count.
 
     Args:
-        latencies_ms: whole milliseconds, one a record.
+        appended_ms: int64[records], timestamps of the records, in epoch milliseconds.
+        now_ms: Time of the commit, in epoch milliseconds.
 
     """
-    # The services that measure none do without it.
+    # Imported here, so that services without latencies do without numpy.
     import numpy as np  # noqa: PLC0415
 
-    ms = np.maximum(np.asarray(latencies_ms, np.int64), 0)
+    appended = np.asarray(appended_ms, np.int64)
+    ms = np.maximum(now_ms - appended[appended >= _FIRST_TIME_MS], 0)
     bounds = DECISION_LATENCY._upper_bounds[:-1]  # noqa: SLF001 - observe() takes one value at a time
     buckets = DECISION_LATENCY._buckets  # noqa: SLF001
     counts = np.bincount(np.searchsorted(bounds, ms / 1000), minlength=len(buckets))
@@ -246,10 +302,10 @@ def observe_latencies(latencies_ms: npt.ArrayLike) -> None:
 def count_stopped(payments: Iterable[tuple[str | None, float | None]]) -> None:
     """Add the money of many frauds to `STOPPED`: 0.1 µs each.
 
-    What is less than 0, as a refund may be, stops no money.
+    Amounts below 0, as of a refund, are not counted.
 
     Args:
-        payments: the currency and the amount of each, in whole units; None where it has none.
+        payments: Currency and amount of each, in whole units; None if it has none.
 
     """
     totals: dict[str, float] = defaultdict(float)
@@ -261,17 +317,17 @@ def count_stopped(payments: Iterable[tuple[str | None, float | None]]) -> None:
 
 
 def set_all(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
-    """Give a gauge these values and no others.
+    """Set a gauge to these values, and remove all others.
 
-    What it had under other labels is forgotten: else a partition that has moved,
-    or a rule that is gone, would be told of for ever.
+    Otherwise the value of a partition that has moved, or of a rule that was deleted,
+    would be exported for ever.
 
     Args:
-        gauge: one with labels.
-        values: by the labels' values, in their order.
+        gauge: Gauge with labels.
+        values: Values by the labels' values, in their order.
 
     """
     for labels, value in values.items():
         gauge.labels(*labels).set(value)
-    for gone in gauge._metrics.keys() - values.keys():  # noqa: SLF001 - it lists them nowhere else
+    for gone in gauge._metrics.keys() - values.keys():  # noqa: SLF001 - there is no public list of them
         gauge.remove(*gone)

@@ -1,7 +1,8 @@
-"""The status endpoint: `/livez`, `/readyz`, `/metrics`, and pages of the service's own."""
+"""The status endpoint: `/livez`, `/readyz`, `/metrics`, and further pages of the service."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_OK, _NOT_FOUND, _FAILED, _UNAVAILABLE = 200, 404, 500, 503
+_OK, _FORBIDDEN, _NOT_FOUND, _FAILED, _UNAVAILABLE = 200, 403, 404, 500, 503
 _TEXT = "text/plain; charset=utf-8"
-# What a stranger wrote may be on a page: a browser is to run nothing but what we serve, guess no
-# type, and show it in no frame. What is told is of this moment.
+# Pages may contain text from strangers. So a browser must run only our own scripts, must not guess
+# content types, and must not show a page in a frame. Answers are not cached.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -33,22 +34,29 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# A client that connects and says nothing holds a thread for so long.
+# A client that connects and sends nothing holds a thread for this long.
 _SILENT_CLIENT_SECONDS = 10
-# How long a stop waits at most; the server looks up this often.
+# Longest wait at a stop; the server checks for a stop at this interval.
 _STOP_SECONDS = 0.1
 
 
+def _any_host(_: str | None) -> str | None:
+    """Accept every header Host."""
+    return None
+
+
 class StatusServer:
-    """Serves the endpoint from threads of its own.
+    """Serves the endpoint from its own threads.
 
     Args:
-        port: to listen on, on all addresses; 0 is any free one.
-        live: None while the process is worth keeping, else why not.
-        ready: None while it does its work, else why not.
-        pages: other paths, each to a function that gives its JSON.
-        files: further paths, each to a content type and what is there.
-        registry: whose metrics are told; those of the process alone by default.
+        port: Port to listen on, on all addresses of IPv6 and IPv4; 0 is any free one.
+        live: Returns None while the process is worth keeping, else the reason.
+        ready: Returns None while it does its work, else the reason.
+        pages: Further paths, each with a function that returns its JSON.
+        files: Further paths, each with a content type and a content.
+        registry: Registry whose metrics are served; by default those of the process alone.
+        check_host: Function from the header Host to the reason for which a request is rejected,
+            None if it is answered. By default all requests are answered.
 
     """
 
@@ -61,24 +69,30 @@ class StatusServer:
         pages: Mapping[str, Callable[[], bytes]],
         files: Mapping[str, tuple[str, bytes]] = MappingProxyType({}),
         registry: CollectorRegistry = REGISTRY,
+        check_host: Callable[[str | None], str | None] = _any_host,
     ) -> None:
         self._port = port
         self._probes = {"/livez": live, "/readyz": ready}
         self._pages = pages
         self._files = files
         self._registry = registry
+        self._check_host = check_host
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> int:
         """Listen, and return the port.
 
         Raises:
-            SettingError: the port is taken.
+            SettingError: The port is in use.
 
         """
-        handler = type("Handler", (_Handler,), {"answer_to": staticmethod(self._answer)})
+        parts = {
+            "answer_to": staticmethod(self._answer),
+            "check_host": staticmethod(self._check_host),
+        }
         try:
-            self._server = _Server(("0.0.0.0", self._port), handler)  # noqa: S104 - probes and Prometheus come from other hosts
+            # On all addresses: probes and Prometheus come from other hosts.
+            self._server = _Server(("", self._port), type("Handler", (_Handler,), parts))
         except OSError as error:
             raise SettingError(
                 f"STATUS_PORT is {self._port}: {error.strerror}; choose another, or 0 for any"
@@ -92,7 +106,7 @@ class StatusServer:
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stop to listen."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -116,15 +130,19 @@ class StatusServer:
 
 class _Handler(BaseHTTPRequestHandler):
     answer_to: Callable[[str, str], tuple[int, str, bytes]]
+    check_host: Callable[[str | None], str | None]
     timeout = _SILENT_CLIENT_SECONDS
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
         try:
-            code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
+            if rejected := self.check_host(self.headers.get("Host")):
+                code, content_type, body = _FORBIDDEN, _TEXT, f"{rejected}\n".encode()
+            else:
+                code, content_type, body = self.answer_to(path, self.headers.get("Accept", ""))
         except Exception:
             log.exception("status page failed", path=path)
-            code, content_type, body = _FAILED, _TEXT, b"failed; the log says why\n"
+            code, content_type, body = _FAILED, _TEXT, b"failed; see the log\n"
         self.send_response(code)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -134,10 +152,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: a probe every second is no news."""
+        """Log nothing: probes arrive every second."""
 
 
 class _Server(ThreadingHTTPServer):
+    """Listens on IPv6 and IPv4 with one socket, if the machine has IPv6."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def handle_error(self, *_request: object) -> None:
-        """Say little: the client has gone before its answer."""
+        """Log one line: the client has closed the connection before its answer."""
         log.debug("status client gone", error=repr(sys.exception()))

@@ -1,9 +1,8 @@
-"""ISO 4217: the active currency codes, and how many decimals each has.
+"""ISO 4217: the active currency codes, and the number of decimals of each.
 
-Table A.1 of the standard, as of 2026-01-01 (the lev has gone, the euro is
-Bulgaria's). Codes without a minor unit are left out (metals, XDR, XTS, XXX,
-…): nobody pays an account in them, and no amount of them could be added up
-exactly.
+Table A.1 of the standard, as of 2026-01-01 (the lev is no longer in it; Bulgaria has the
+euro). Codes without a minor unit are left out (metals, XDR, XTS, XXX, …): no account is
+paid in them, and their amounts could not be added up exactly.
 """
 
 from __future__ import annotations

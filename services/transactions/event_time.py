@@ -1,8 +1,8 @@
 """Event time: when a transaction happened, as integer epoch milliseconds on every struct.
 
-A transaction tells it, or it is the record's. How far it may lie ahead is
-measured against the record's own timestamp and not against a clock, so that
-history read again years later is judged the same.
+It is the transaction's own timestamp if there is one, else the record's. Whether it is in
+the future is measured against the record's timestamp instead of a clock, so that old
+records that are read again years later are judged the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.transactions.fields import (
     expectation,
     milliseconds,
 )
-from services.transactions.refusals import Reason, Refusal
+from services.transactions.rejections import Reason, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from services.transactions.schema import Schema
 
-Refused = list[tuple[Any, Refusal]]
+Rejected = list[tuple[Any, Rejection]]
 
 
 def settle_event_times(
@@ -31,20 +31,20 @@ def settle_event_times(
     transactions: Sequence[Any],
     record_timestamps_ms: Sequence[int],
     max_future_ms: int,
-) -> list[tuple[int, Refusal]]:
-    """Settle the event times of a batch, in place. Other timestamps stay as they were decoded.
+) -> list[tuple[int, Rejection]]:
+    """Compute the event times of a batch, in place. Other timestamps stay as they were decoded.
 
-    A record costs 58 ns where its timestamp is an integer, 40 ns where it is
-    missing, 380 ns where it is RFC 3339 in UTC (batches of 1000, Python 3.11).
+    A record costs 58 ns if its timestamp is an integer, 40 ns if it is
+    missing, 380 ns if it is RFC 3339 in UTC (batches of 1000, Python 3.11).
 
     Args:
-        schema: that the transactions were decoded with.
-        transactions: structs from `schema.decode`.
-        record_timestamps_ms: of their records, in the same order.
-        max_future_ms: how far an event time may lie after its record's.
+        schema: Schema that the transactions were decoded with.
+        transactions: Structs from `schema.decode`.
+        record_timestamps_ms: Timestamps of their records, in the same order.
+        max_future_ms: How far an event time may be after its record's timestamp, in ms.
 
     Returns:
-        Those refused, by their index in the batch, in order.
+        Rejected transactions, by their index in the batch, in order.
 
     """
     if schema.event_time is None:
@@ -57,39 +57,41 @@ def settle_event_times(
             transaction.timestamp = record_ms
         elif type(at) is not int or at - record_ms > max_future_ms:
             suspects.append((transaction, record_ms))
-    refused = _settle_suspects(schema.event_time, suspects, max_future_ms) if suspects else []
-    return _indexed(transactions, refused) if refused else []
+    rejected = _settle_suspects(schema.event_time, suspects, max_future_ms) if suspects else []
+    return _indexed(transactions, rejected) if rejected else []
 
 
 def _settle_suspects(
     field: Field, suspects: Iterable[tuple[Any, int]], max_future_ms: int
-) -> Refused:
-    """Settle event times that are RFC 3339, and refuse those too old or too far ahead."""
-    refused: Refused = []
+) -> Rejected:
+    """Convert event times in RFC 3339, and reject those too old or too far in the future."""
+    rejected: Rejected = []
     earliest = earliest_ms(field)
     for transaction, record_ms in suspects:
         at = transaction.timestamp
         transaction.timestamp = ms = at if type(at) is int else milliseconds(at)
         if ms < earliest:
-            refused.append((transaction, _too_old(field, at)))
+            rejected.append((transaction, too_old(field, at)))
         elif ms - record_ms > max_future_ms:
-            refused.append((transaction, _in_future(ms - record_ms, max_future_ms)))
-    return refused
+            rejected.append((transaction, in_future(ms - record_ms, max_future_ms)))
+    return rejected
 
 
-def _indexed(transactions: Iterable[Any], refused: Refused) -> list[tuple[int, Refusal]]:
-    """Find where the refused stand."""
-    found = {id(transaction): refusal for transaction, refusal in refused}
+def _indexed(transactions: Iterable[Any], rejected: Rejected) -> list[tuple[int, Rejection]]:
+    """Find the indices of the rejected transactions."""
+    found = {id(transaction): rejection for transaction, rejection in rejected}
     return [(i, found[id(t)]) for i, t in enumerate(transactions) if id(t) in found]
 
 
-def _too_old(field: Field, at: datetime) -> Refusal:
+def too_old(field: Field, at: datetime) -> Rejection:
+    """The rejection of an event time before the earliest that is allowed."""
     detail = f"{field.name}: found {at.isoformat()}, expected {expectation(field)}"
-    return Refusal(Reason.TIMESTAMP_TOO_OLD, detail)
+    return Rejection(Reason.TIMESTAMP_TOO_OLD, detail)
 
 
-def _in_future(ahead_ms: int, max_future_ms: int) -> Refusal:
-    return Refusal(
+def in_future(ahead_ms: int, max_future_ms: int) -> Rejection:
+    """The rejection of an event time that is so far after its record's."""
+    return Rejection(
         Reason.TIMESTAMP_IN_FUTURE,
         f"timestamp: found {ahead_ms / 1000:.0f} s after the record's own timestamp, "
         f"expected at most {max_future_ms / 1000:.0f} s",

@@ -1,4 +1,4 @@
-"""One field of the transaction: what it may hold, as a type for the decoder and in words."""
+"""One field of the transaction: its bounds, as a type for the decoder and as text for people."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ FieldType = Literal["string", "double", "int", "bool", "timestamp", "currency"]
 _INT64 = 2**63
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 # From the year 1 to the last millisecond of the year 9999, the ends of RFC 3339.
 EARLIEST_MS = -62_135_596_800_000
 LATEST_MS = 253_402_300_799_999
@@ -28,7 +29,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     type: FieldType
     required: bool = False
     description: str = ""
-    # Of a double: the field that says in which currency it is, so that it is money.
+    # Of a double that is money: the field with its currency.
     currency: str | None = None
     min_length: Annotated[int, Meta(ge=0)] | None = None
     max_length: Annotated[int, Meta(ge=1)] | None = None
@@ -40,18 +41,19 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 
 
 def decoded_type(field: Field) -> Any:  # noqa: ANN401 - a type
-    """The type that msgspec decodes a field as. All checks are C."""
+    """Return the type that msgspec decodes a field as. All checks are done in C."""
     match field.type:
         case "string" if field.enum:
             return Literal[field.enum]
         case "string":
             return Annotated[str, Meta(min_length=field.min_length, max_length=field.max_length)]
         case "currency":
-            return Literal[tuple(DECIMALS)]  # a look-up; a pattern would cost more than the rest
+            # A look-up: a pattern would cost more than all other checks.
+            return Literal[tuple(DECIMALS)]
         case "bool":
             return bool
         case "double":
-            return Annotated[float, _meta(_double_bounds(field))]
+            return Annotated[float, _meta(double_bounds(field))]
         case "int":
             return Annotated[int, _meta(int64_bounds(field))]
         case "timestamp":
@@ -63,7 +65,8 @@ def _meta(bounds: dict[str, Any]) -> Meta:
     return Meta(**bounds)
 
 
-def _double_bounds(field: Field) -> dict[str, float]:
+def double_bounds(field: Field) -> dict[str, float]:
+    """The bounds of a double, by msgspec's names for them."""
     bounds = {
         "ge": field.minimum,
         "le": field.maximum,
@@ -74,7 +77,7 @@ def _double_bounds(field: Field) -> dict[str, float]:
 
 
 def int64_bounds(field: Field) -> dict[str, int]:
-    """The whole numbers between the bounds, inside what CEL's int holds."""
+    """Return the whole numbers between the bounds, within the range of CEL's int."""
     lows = [math.ceil(b) for b in numbers(field.minimum)]
     lows += [math.floor(b) + 1 for b in numbers(field.exclusive_minimum)]
     highs = [math.floor(b) for b in numbers(field.maximum)]
@@ -86,7 +89,7 @@ def int64_bounds(field: Field) -> dict[str, int]:
 
 
 def earliest_ms(field: Field) -> int:
-    """The earliest event time allowed, in epoch milliseconds."""
+    """Return the earliest event time allowed, in epoch milliseconds."""
     if field.minimum is None:
         return 0 if field.name == "timestamp" else EARLIEST_MS
     earliest: float
@@ -103,10 +106,10 @@ def earliest_ms(field: Field) -> int:
 
 
 def numbers(*bounds: float | str | None) -> list[float]:
-    """Give the bounds that there are.
+    """Return the bounds that are not None.
 
     Raises:
-        ValueError: one is a text or NaN.
+        ValueError: One is a text or NaN.
 
     """
     return [_number(bound) for bound in bounds if bound is not None]
@@ -119,12 +122,17 @@ def _number(bound: float | str) -> float:
 
 
 def milliseconds(at: datetime) -> int:
-    """Epoch milliseconds of an aware time, cut off. Exact: timestamp() goes through a float."""
+    """Convert an aware time to epoch milliseconds, rounded down; exact, unlike timestamp()."""
     return (at - _EPOCH) // _MILLISECOND
 
 
+def microseconds(at: datetime) -> int:
+    """Epoch microseconds of an aware time, which has no finer ones."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
 def expectation(field: Field) -> str:
-    """Say what a field may hold, for people."""
+    """Describe the valid values of a field, for people."""
     match field.type:
         case "string" if field.enum:
             return f"one of {', '.join(field.enum)}"
@@ -137,7 +145,7 @@ def expectation(field: Field) -> str:
         case "int":
             return "a whole number" + _signs(int64_bounds(field))
         case "double":
-            return "a number" + _signs(_double_bounds(field))
+            return "a number" + _signs(double_bounds(field))
         case "timestamp":
             earliest = (_EPOCH + earliest_ms(field) * _MILLISECOND).date()
             return f"RFC 3339 with an offset, or epoch milliseconds, from {earliest} on"

@@ -1,4 +1,4 @@
-"""The schema of transactions as data: a YAML file in, a decoder out."""
+"""The schema of transactions: from a YAML file to a decoder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.documents import Document, DocumentError, read_documents
+from services.errors import UserError
 from services.transactions.fields import (
     Field,
     decoded_type,
@@ -19,12 +20,15 @@ from services.transactions.fields import (
     int64_bounds,
     numbers,
 )
+from services.yaml_scalars import plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from services.yaml_scalars import Scalar
+
 _DEFAULT_FILE = Path(__file__).with_name("schema.yaml")
-# Words that a rule's expression cannot have as a name (CEL specification, "Reserved").
+# Words that cannot be names in a rule's expression (CEL specification, "Reserved").
 _CEL_WORDS = {
     *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in"),
     *("let", "loop", "null", "package", "namespace", "return", "true", "var", "void", "while"),
@@ -37,28 +41,28 @@ _BOUNDS: dict[str, set[str]] = {
     "bool": set(),
     "currency": set(),
 }
-# With the four decimals that a minor unit has at most, an int64 holds it.
+# With the largest number of decimals of a minor unit, four, an int64 can hold it.
 _MOST_MONEY = 9e14
 _KEYS = [field.encode_name for field in msgspec.structs.fields(Field)]
 
 
-class SchemaError(Exception):
-    """A schema cannot be used; the text names the place, what was found, and the mend."""
+class SchemaError(UserError):
+    """A schema cannot be used; the text has the place, what was found, and a hint."""
 
 
 class Schema:
-    """A transaction's fields, and the decoder that they make.
+    """A transaction's fields, and the decoder for them.
 
-    `decode` is msgspec's own, with no Python around it: bytes in, a struct with
-    an attribute a field out (None where an optional one is missing or null);
-    it raises what `refuse` explains. 270 ns for the default schema.
+    `decode` is msgspec's own, without Python code around it. It converts bytes to a struct with
+    an attribute for each field (None if an optional one is missing or null), and raises
+    exceptions that `reject` explains. 270 ns for the default schema.
 
-    A field that is not listed is skipped: its grammar is read, but nothing of
-    it is checked. Its texts and its name may be invalid UTF-8, its numbers may
-    fit no type. Who forwards the bytes forwards that too, so a transaction is
-    valid JSON only as far as its listed fields go. How deep such a field may
-    nest is the interpreter's limit (Python 3.11: 1000 less the stack, 3.13:
-    about 10,000); what is deeper raises RecursionError.
+    A field that is not in the schema is skipped: its syntax is read, but its content is not
+    checked. Its texts and its name may be invalid UTF-8, its numbers may fit no type. The
+    bytes are forwarded unchanged, so a transaction is valid JSON only as far as the fields of
+    the schema go. The nesting depth of such a field is limited by the interpreter
+    (Python 3.11: 1000 minus the stack, 3.13: about 10,000); deeper values raise
+    RecursionError.
     """
 
     def __init__(self, fields: tuple[Field, ...]) -> None:
@@ -69,17 +73,17 @@ class Schema:
             gc=False,
         )
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.struct).decode
-        # For telling what was found in a value that is refused: each field's JSON, unread.
+        # For messages about a rejected value: the JSON of each field, not decoded.
         unread = [(field.name, msgspec.Raw, msgspec.Raw()) for field in fields]
         raw = msgspec.defstruct("RawTransaction", unread)
         self.decode_raw: Callable[[bytes], Any] = msgspec.json.Decoder(raw).decode
         self.event_time: Field | None = next((f for f in fields if f.name == "timestamp"), None)
         self.earliest_ms = earliest_ms(self.event_time) if self.event_time else 0
         self.money = next(((f.currency, f.name) for f in fields if f.currency), None)
-        """The fields of what a transaction moves, its currency and its amount: the first money."""
+        """The fields for the amount of a transaction: currency and amount of the first money."""
 
     def fingerprint(self) -> bytes:
-        """Equal for schemas that take the same transactions; descriptions do not count."""
+        """Equal for schemas that accept the same transactions; descriptions do not count."""
         fields = sorted(self.fields, key=lambda field: field.name)
         return msgspec.json.encode([msgspec.structs.replace(f, description="") for f in fields])
 
@@ -88,12 +92,12 @@ def load_schema(path: Path | None) -> Schema:
     """Load a schema from a file, or the built-in one.
 
     Raises:
-        SchemaError: there is no such file, or it is no schema.
+        SchemaError: The file does not exist, or it is not a schema.
 
     """
     file = path or _DEFAULT_FILE
     try:
-        documents = list(read_documents(file.read_text(encoding="utf-8")))
+        documents = list(read_documents(file.read_text(encoding="utf-8"), _plain_value))
     except OSError as error:
         raise SchemaError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -119,8 +123,13 @@ def load_schema(path: Path | None) -> Schema:
     return Schema(tuple(fields))
 
 
+def _plain_value(text: str) -> Scalar:
+    """Read y and n as text, as in `enum: [Y, N]`: kubectl never reads a schema."""
+    return text if text in {"y", "Y", "n", "N"} else plain_value(text)
+
+
 def _complaint_of_money(field: Field, fields: Iterable[Field]) -> str:
-    """Say what is wrong with a field that has a currency; "" where nothing is."""
+    """Return the problem of a field that has a currency; "" if there is none."""
     if field.currency is None:
         return ""
     currencies = [other.name for other in fields if other.type == "currency"]
@@ -145,7 +154,7 @@ def _field(entry: Any, earlier: list[str]) -> Field:  # noqa: ANN401 - any YAML 
     """Read one entry.
 
     Raises:
-        ValueError: with what was found and what to do, for people.
+        ValueError: With the value that was found and a hint, for people.
 
     """
     _check_words(entry)
@@ -157,7 +166,7 @@ def _field(entry: Any, earlier: list[str]) -> Field:  # noqa: ANN401 - any YAML 
     if field.name in _CEL_WORDS or keyword.iskeyword(field.name):
         raise ValueError(f"`{field.name}` is a word of the rule language; choose another name")
     for name in earlier:
-        # A reader takes them for one, and protobuf, which CEL is typed by, refuses some such pairs.
+        # They look alike to a reader, and protobuf, on which CEL's types are based, rejects some.
         if _plain(name) == _plain(field.name):
             raise ValueError(f"`{field.name}` is there already, as `{name}`; choose another name")
     if field.name == "timestamp" and (field.type != "timestamp" or field.required):
@@ -170,16 +179,16 @@ def _field(entry: Any, earlier: list[str]) -> Field:  # noqa: ANN401 - any YAML 
         raise ValueError(
             f"`{field.name}`: {wrong[0]} is no bound of a {field.type}; it has {known}"
         )
-    _refuse_impossible(field)
+    _reject_impossible(field)
     _struct_field(field)
     return field
 
 
 def _check_words(entry: Any) -> None:  # noqa: ANN401 - any YAML value
-    """Refuse keys and types that are not known, with those that are.
+    """Reject unknown keys and types, with a list of the known ones.
 
     Raises:
-        ValueError: with what was found and what to do, for people.
+        ValueError: With the value that was found and a hint, for people.
 
     """
     if not isinstance(entry, dict):
@@ -200,11 +209,11 @@ def _plain(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def _refuse_impossible(field: Field) -> None:
-    """Refuse bounds that no value meets, or that would not be looked at.
+def _reject_impossible(field: Field) -> None:
+    """Reject bounds that no value meets, or that would have no effect.
 
     Raises:
-        ValueError: with what was found and what to do, for people.
+        ValueError: With the value that was found and a hint, for people.
 
     """
     if field.type == "timestamp" and field.minimum is not None and field.name != "timestamp":

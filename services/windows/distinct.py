@@ -1,23 +1,23 @@
-"""How many different values lie in a window, in amortised O(1).
+"""The number of distinct values in a window, in amortised O(1).
 
-Each entry knows its neighbours of the same value. `previous` is the number of
-the one before (any number below `first`: none that is still there). `links` is
-the complement of the number of the one after; the last of its value has none
-and lies instead in a chain of the ring's hash table, whose next member, always
-an older one, `links` then gives (-1 ends it). `buckets` holds the newest of each
-chain. A chain has one member a value, newest first, so entries leave at the old
-end of the ring without being taken out of it.
+Entries with the same value are linked. `previous` is the number of the entry before
+with the same value (any number below `first` means that there is none). `links` is
+the complement of the number of the entry after. The last entry of a value has none.
+It is instead in a chain of the ring's hash table, and its `links` is the next member of
+the chain, always an older entry (-1 ends it). `buckets` holds the newest entry of each
+chain. A chain has one member for each value, newest first, so entries that leave at the
+old end of the ring need not be removed from it.
 
-A *span* is a range of entries and how many values it has, one a slot and
-window. It grows and shrinks at either end in O(1): an entry brings a value when
-its neighbour of that value lies outside. An entry in order moves it by one and
-past what has left the window; a late one there and back, O(entries later than
-it, and as many at the window's other edge).
+A *span* is a range of entries with its number of distinct values. There is one for each
+slot and window. It grows and shrinks at either end in O(1): an entry adds a value if
+its neighbour with the same value is outside the span. An entry in order moves the span
+by one, and past the entries that have left the window. A late entry moves it there and
+back: O(entries later than it, and as many at the window's other edge).
 """
 
 from __future__ import annotations
 
-from services.windows.compiled import compiled
+from services.compiled import compiled
 from services.windows.store import Row, Store, place, value
 
 LOW, HIGH, COUNT = range(3)
@@ -25,21 +25,21 @@ LOW, HIGH, COUNT = range(3)
 
 @compiled
 def _bucket(row: Row, number: int) -> int:
-    """Where the chain of a value begins; multiplies by 2^32 over the golden ratio."""
+    """Return the bucket of a value's chain; multiplies by 2^32 over the golden ratio."""
     mixed = ((number ^ (number >> 32)) & 0x7FFFFFFF) * 0x9E3779B1
     return row.base // 2 + (mixed >> 16) % (row.capacity // 2)
 
 
 @compiled
 def clear(store: Store, row: Row) -> None:
-    """Make the hash table of a new ring."""
+    """Initialise the hash table of a new ring."""
     for bucket in range(row.base // 2, (row.base + row.capacity) // 2):
         store.buckets[bucket] = -1
 
 
 @compiled
 def push(store: Store, row: Row, i: int) -> None:
-    """Link entry i, the newest of those linked."""
+    """Link entry i, which must be newer than all linked ones."""
     own = value(store, row, i)
     bucket = _bucket(row, own)
     at = store.buckets[bucket]
@@ -63,7 +63,7 @@ def push(store: Store, row: Row, i: int) -> None:
 
 @compiled
 def pop(store: Store, row: Row, i: int) -> None:
-    """Unlink entry i, the newest of those linked: undoes `push`."""
+    """Unlink entry i, the newest linked one: undoes `push`."""
     bucket = _bucket(row, value(store, row, i))
     at = store.links[place(row, i)]
     again = store.previous[place(row, i)]
@@ -83,13 +83,13 @@ def pop(store: Store, row: Row, i: int) -> None:
 
 @compiled
 def span(store: Store, slot: int, window: int) -> int:
-    """Where the span of a slot and window lies in `spans`."""
+    """Return the place of the span of a slot and window in `spans`."""
     return (slot * (len(store.hints) // len(store.table)) + window) * 3
 
 
 @compiled
 def turn(store: Store, row: Row, at: int, low: int, high: int) -> int:
-    """Make a span that of entries [low, high), one entry a step; how many values it has."""
+    """Move a span to entries [low, high), one entry a step; return its number of values."""
     spans = store.spans
     begin, end, count = spans[at + LOW], spans[at + HIGH], spans[at + COUNT]
     while begin > low:
@@ -116,7 +116,7 @@ def _next(store: Store, row: Row, i: int) -> int:
 
 @compiled
 def leave(store: Store, row: Row, slot: int, first: int) -> None:
-    """Take the entries before `first`, which are about to go, out of the spans."""
+    """Remove the entries before `first`, which are about to be dropped, from the spans."""
     for window in range(len(store.hints) // len(store.table)):
         at = span(store, slot, window)
         if store.spans[at + HIGH] <= first:
@@ -128,7 +128,7 @@ def leave(store: Store, row: Row, slot: int, first: int) -> None:
 
 @compiled
 def cut(store: Store, row: Row, slot: int, limit: int) -> None:
-    """Take the entries from `limit` on, whose numbers are about to change, out of the spans."""
+    """Remove the entries from `limit` on, whose numbers are about to change, from the spans."""
     for window in range(len(store.hints) // len(store.table)):
         at = span(store, slot, window)
         if store.spans[at + HIGH] > limit:

@@ -1,19 +1,19 @@
 """The smallest and the largest value between any two entries of a ring, in O(log n).
 
-Every sixteen entries, a block, have their extreme noted in a leaf of a tree
-over the ring, once the block is full. A range is the few entries outside whole
-blocks and O(log n) nodes, so late entries and windows of any length are asked
-alike, and a tree costs a byte an entry. The largest value is the smallest of
-the complements: `flip` is 0 for the one, -1 (all bits) for the other.
+Each block of sixteen entries has its extreme in a leaf of a tree over the ring, once the
+block is full. A range consists of the few entries outside whole blocks and O(log n)
+nodes. So late entries and windows of any length are handled in the same way, and a tree
+costs one byte an entry. The largest value is the smallest of the complements: `flip` is
+0 for the smallest value and -1 (all bits) for the largest.
 
-A node that covers blocks not yet full, or overwritten, holds anything. It is
-not asked: a range only meets nodes all of whose blocks lie within it.
+A node over blocks that are not full yet, or are overwritten, has an undefined value. It
+is never read, because a range only reads nodes all of whose blocks are inside it.
 """
 
 from __future__ import annotations
 
-from services.windows.compiled import Ints, compiled
-from services.windows.store import BLOCK, Row, Store, prefix, signed
+from services.compiled import Ints, compiled, signed
+from services.windows.store import BLOCK, Row, Store, prefix
 
 NOTHING = (1 << 63) - 1
 SMALLEST, LARGEST = 0, -1
@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 0, -1
 
 @compiled
 def seal(store: Store, row: Row, low: int, high: int) -> None:
-    """Note the extremes of the full blocks that have some of entries [low, high)."""
+    """Store the extremes of the full blocks that contain some of entries [low, high)."""
     whole = (row.first + BLOCK - 1) // BLOCK
     for block in range(max(low // BLOCK, whole), high // BLOCK):
         if len(store.minima) > 0:
@@ -50,7 +50,7 @@ def _leaf(row: Row, block: int) -> int:
 
 @compiled
 def extreme(store: Store, row: Row, low: int, high: int, flip: int) -> int:
-    """Give the smallest or largest value of entries [low, high), of which there are some."""
+    """Return the smallest or largest value of entries [low, high), which must not be empty."""
     left, right = (low + BLOCK - 1) // BLOCK, high // BLOCK
     if left >= right:
         return _scan(store, row, low, high, flip) ^ flip
@@ -81,7 +81,7 @@ def _scan(store: Store, row: Row, low: int, high: int, flip: int) -> int:
 
 @compiled
 def _climb(tree: Ints, root: int, left: int, right: int) -> int:
-    """Give the smallest of nodes [left, right) of one level, by way of their parents."""
+    """Return the smallest of nodes [left, right) of one level, by way of their parents."""
     best = NOTHING
     while left < right:
         if left & 1:

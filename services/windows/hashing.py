@@ -1,8 +1,8 @@
-"""128 bits for a text, by SipHash-2-4 under a key of this process: nobody can make two alike.
+"""128-bit hashes of texts, by SipHash-2-4 with a key of this process: nobody can make two collide.
 
 J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF", 2012; with
-128 bits as in their reference implementation. Python's `hash` gives 64 and is
-called text by text; this takes a batch in a call, at a fifth of the time.
+128 bits as in their reference implementation. Python's `hash` has 64 bits and is
+called for each text; this hashes a batch in one call, in a fifth of the time.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from services.windows.compiled import Ints, entry_point, inlined
-from services.windows.store import signed, unsigned
+from services.compiled import Ints, entry_point, inlined, signed, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +25,10 @@ _KEY = os.urandom(16)
 def hashed(
     texts: Sequence[str], key: bytes = _KEY
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give the halves of each text's hash: int64[n] twice.
+    """Return the two halves of each text's hash: int64[n] twice.
 
     Args:
-        texts: without lone surrogates.
+        texts: Texts without lone surrogates.
         key: 16 bytes.
 
     """
@@ -74,7 +73,7 @@ def _round(a: int, b: int, c: int, d: int) -> tuple[int, int, int, int]:
 
 @entry_point
 def hash_all(data: Ints, lengths: Ints, key: Ints, first: Ints, second: Ints) -> None:
-    """Hash texts that lie one after the other."""
+    """Hash texts that are stored one after the other."""
     k0, k1 = unsigned(key[0]), unsigned(key[1])
     begin = 0
     for i in range(len(lengths)):
@@ -111,5 +110,5 @@ def hash_all(data: Ints, lengths: Ints, key: Ints, first: Ints, second: Ints) ->
 
 
 def prepare() -> None:
-    """Compile, or load what was compiled."""
+    """Compile the code, or load it from the cache."""
     hashed(["a"])

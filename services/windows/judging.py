@@ -1,10 +1,10 @@
-"""The loop over a batch: each record's entry goes in, each query is answered."""
+"""The loop over a batch: each record's entry is added, and each query is answered."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from services.windows.compiled import Ints, entry_point, inlined
+from services.compiled import Ints, entry_point, inlined, signed
 from services.windows.distinct import span, turn
 from services.windows.extremes import LARGEST, SMALLEST, extreme
 from services.windows.rings import RENUMBER, append, insert, make_room
@@ -18,23 +18,22 @@ from services.windows.store import (
     prefix,
     prefix_high,
     seek,
-    signed,
     time_of,
 )
 
 AHEAD = 16
-"""Records whose memory is fetched together."""
+"""Number of records whose memory is fetched together."""
 
 COUNT, SUM, MIN, MAX, DISTINCT = range(5)
 
 
 class Plan(NamedTuple):
-    """What is asked of every record: Q queries over W window lengths."""
+    """The queries for every record: Q queries over W window lengths."""
 
     functions: Ints  # int64[Q]: COUNT, SUM, …
-    windows: Ints  # int64[Q]: which of the lengths
+    windows: Ints  # int64[Q]: index of the length
     lengths_ms: Ints  # int64[W]
-    kept_ms: int  # entries older than stream time less this count for nothing
+    kept_ms: int  # entries before stream time minus this do not count
     sums: bool  # a sum is among the functions
 
 
@@ -48,7 +47,7 @@ class Records(NamedTuple):
 
 
 class Table(Protocol):
-    """A column a query, as compiled code sees it."""
+    """A column for each query, as compiled code sees it."""
 
     def __getitem__(self, index: tuple[int, int], /) -> int: ...
     def __setitem__(self, index: tuple[int, int], value: int, /) -> None: ...
@@ -56,7 +55,7 @@ class Table(Protocol):
 
 @inlined
 def is_narrow(store: Store, plan: Plan) -> bool:
-    """Tell whether sums are kept, so far without their high bits."""
+    """True if sums are kept, so far without their high bits."""
     return plan.sums and len(store.highs) == 0
 
 
@@ -64,27 +63,26 @@ def is_narrow(store: Store, plan: Plan) -> bool:
 def judge(
     store: Store, plan: Plan, records: Records, begin: int, answers: Table, valid: Table
 ) -> int:
-    """Take and judge records from `begin` on; the number of the first there is no room for.
+    """Add and judge records from `begin` on; return the first record that there is no room for.
 
-    `answers` is int64[Q, n] and `valid` bool[Q, n]. No room is the pool used up,
-    or a value that needs high bits; such a record has changed nothing, but that
+    `answers` is int64[Q, n] and `valid` bool[Q, n]. There is no room if the pool is used
+    up, or if a value needs high bits. Such a record has changed nothing, except that
     its slot may be trimmed.
     """
     narrow = is_narrow(store, plan)
+    horizon = store.gauges[STREAM_TIME] - plan.kept_ms
     for i in range(begin, len(records.slots)):
         if (i - begin) % AHEAD == 0:
             store.gauges[TOUCHED] ^= _touch(store, plan, records, i)
         slot, time = records.slots[i], records.times[i]
         row = store.table[slot]
-        stream_time = max(store.gauges[STREAM_TIME], time)
-        store.gauges[STREAM_TIME] = stream_time
         if not records.taken[i]:
             high = seek(store, row, row.first, row.end, row.end, time)
         else:
             if narrow and not -NARROW < records.values[i] < NARROW:
                 return i
             full = row.end - row.first == row.capacity or row.end >= RENUMBER
-            if full and not make_room(store, slot, stream_time - plan.kept_ms):
+            if full and not make_room(store, slot, horizon):
                 return i
             high = _take(store, row, slot, time, records.values[i])
         for query in range(len(plan.functions)):
@@ -95,10 +93,10 @@ def judge(
 
 @inlined
 def _touch(store: Store, plan: Plan, records: Records, begin: int) -> int:
-    """Read what the next records will, so that the processor fetches it for all of them at once.
+    """Read the memory of the next records, so that the processor fetches it for all at once.
 
-    Of a large series hardly anything is in its caches, and one record's reads
-    each need what the last one gave: this takes a third off the time.
+    Hardly any of a large series is in the CPU's caches, and each read for one record depends
+    on the read before it. This reduces the time by a third.
     """
     touched = 0
     lengths = len(plan.lengths_ms)
@@ -119,7 +117,7 @@ def _touch(store: Store, plan: Plan, records: Records, begin: int) -> int:
 
 @inlined
 def _take(store: Store, row: Row, slot: int, time: int, number: int) -> int:
-    """Add an entry where its time belongs; one past its number."""
+    """Insert an entry at the place of its time; return one past its number."""
     at = seek(store, row, row.first, row.end, row.end, time)
     if at == row.end:
         append(store, row, time, number)
@@ -130,7 +128,7 @@ def _take(store: Store, row: Row, slot: int, time: int, number: int) -> int:
 
 @inlined
 def _low(store: Store, row: Row, plan: Plan, slot: int, window: int, high: int, time: int) -> int:
-    """Find where a record's window begins: near where the slot's last one did."""
+    """Find where a record's window begins, near the place of the slot's last one."""
     hint = slot * len(plan.lengths_ms) + window
     at = min(max(store.hints[hint], row.first), high)
     low = seek(store, row, row.first, high, at, time - plan.lengths_ms[window])
@@ -139,7 +137,7 @@ def _low(store: Store, row: Row, plan: Plan, slot: int, window: int, high: int, 
 
 
 @inlined
-def _answer(  # noqa: PLR0913, PLR0917 - inlined where it is called
+def _answer(  # noqa: PLR0913, PLR0917 - inlined into its caller
     store: Store,
     row: Row,
     plan: Plan,
@@ -169,7 +167,7 @@ def _answer(  # noqa: PLR0913, PLR0917 - inlined where it is called
 
 
 @inlined
-def _sum(  # noqa: PLR0913, PLR0917 - inlined where it is called
+def _sum(  # noqa: PLR0913, PLR0917 - inlined into its caller
     store: Store,
     row: Row,
     low: int,
@@ -179,7 +177,7 @@ def _sum(  # noqa: PLR0913, PLR0917 - inlined where it is called
     answers: Table,
     valid: Table,
 ) -> None:
-    """Subtract two prefixes; not valid when int64 does not hold the difference."""
+    """Subtract two prefixes; the result is not valid if int64 cannot hold the difference."""
     if low == high:
         answers[query, record] = 0
         return
@@ -188,7 +186,7 @@ def _sum(  # noqa: PLR0913, PLR0917 - inlined where it is called
     if len(store.highs) == 0:
         answers[query, record] = total
         return
-    # `before + total` is `after`, so its high bits would have to be those of `after`.
+    # `before + total` is `after`, so its high bits would have to equal those of `after`.
     expected = prefix_high(store, row, low) + carry(before, after, total)
     answers[query, record] = total
     valid[query, record] = (expected - prefix_high(store, row, high)) & 0xFFFFFFFF == 0

@@ -1,9 +1,9 @@
-"""Small numbers for keys: a hash table that forgets what was not asked for.
+"""Hash table from 128-bit keys to dense integers; unused keys expire.
 
-A key is 128 bits, (first, second). An entry of the table is those and, packed in
-one integer, the number and the last turn that the key was asked for in; 0 is an
-empty place. Looked for one place after the other, from where the first half
-points. Entries are taken out only at a turn, by making the table anew.
+A key is 128 bits, (first, second). An entry of the table has these and, packed into
+one integer, the key's number and the last turn in which the key was used; 0 marks an
+empty place. Collisions are resolved by linear probing, beginning at a place computed
+from the first half. Entries are removed only at a turn, by building a new table.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from services.windows.compiled import Ints, compiled, entry_point, inlined
-from services.windows.store import signed, unsigned
+from services.compiled import Ints, compiled, entry_point, inlined, signed, unsigned
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 AHEAD = 16
-"""Keys whose memory is fetched together."""
+"""Number of keys whose memory is fetched together."""
 
 COUNT, NEXT, FREED, TURN, FRESH, TOUCHED = range(6)
-"""Places of `gauges`: keys in the table; the next number never given; how many numbers lie
-in `free`; the turn; how many of the last call were new; whatever was read ahead."""
+"""Places of `gauges`: keys in the table; the next number that was never used; length of
+`free`; the turn; number of new keys in the last call; sink for values that are read ahead."""
 
 _FIRST_PLACES = 1024
 _NUMBER = (1 << 32) - 1
+_NONE_USED: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
 
 
 class Table(NamedTuple):
-    """All of it, for P places."""
+    """All arrays of a table with P places."""
 
     places: Ints  # int64[P * 3]
-    free: Ints  # int64: numbers to be given anew, as a stack
+    free: Ints  # int64: numbers to be reused, as a stack
     gauges: Ints  # int64[6]
 
 
 @inlined
 def _home(first: int, places: int) -> int:
-    """Give the place where a key is looked for first.
+    """Return the place at which the search for a key begins.
 
-    The upper half of its product with 2^64 over the golden ratio, brought into the range by
-    multiplying: https://lemire.me/blog/2016/06/27/a-fast-alternative-to-the-modulo-reduction/
+    It is the upper half of the product with 2^64 over the golden ratio, mapped to the range by a
+    multiplication: https://lemire.me/blog/2016/06/27/a-fast-alternative-to-the-modulo-reduction/
     """
     spread = unsigned(first) * unsigned(0x9E3779B97F4A7C15) >> unsigned(32)
     return signed(spread * unsigned(places) >> unsigned(32))
@@ -50,9 +50,9 @@ def _home(first: int, places: int) -> int:
 
 @entry_point
 def number(table: Table, first: Ints, second: Ints, begin: int, numbers: Ints, fresh: Ints) -> int:
-    """Number keys from `begin` on; how far it came before the table was too full.
+    """Number keys from `begin` on; return where it stopped because the table was too full.
 
-    `numbers` gets each one's number, `fresh` the numbers given anew by this call.
+    `numbers` gets the number of each key, `fresh` the numbers that this call reuses.
     """
     places, gauges = table.places, table.gauges
     size = len(places) // 3
@@ -95,24 +95,25 @@ def _put(table: Table, first: int, second: int, packed: int) -> None:
 
 
 @entry_point
-def move(old: Table, new: Table, since: int) -> None:
-    """Take over what was asked for since a turn; the numbers of the rest become free."""
+def move(old: Table, new: Table, since: int, used: Ints) -> None:
+    """Copy keys that were used since a turn or are in use; other numbers become free."""
     gauges = new.gauges
     for at in range(0, len(old.places), 3):
         packed = old.places[at + 2]
         if packed == 0:
             continue
-        if packed >> 32 >= since:
+        number = packed & _NUMBER
+        if packed >> 32 >= since or (number < len(used) and used[number]):
             _put(new, old.places[at], old.places[at + 1], packed)
         else:
             gauges[COUNT] -= 1
-            new.free[gauges[FREED]] = packed & _NUMBER
+            new.free[gauges[FREED]] = number
             gauges[FREED] += 1
 
 
 @entry_point
 def mix(first: Ints, second: Ints, salts: Ints) -> None:
-    """Make other keys of keys, in place: the same for the same salt."""
+    """Replace keys by other keys, in place: equal keys with an equal salt stay equal."""
     for i in range(len(first)):
         salt = unsigned(salts[i] + 1) * unsigned(0xD1342543DE82EF95)
         a = (unsigned(first[i]) ^ salt) * unsigned(0xBF58476D1CE4E5B9)
@@ -124,14 +125,17 @@ def mix(first: Ints, second: Ints, salts: Ints) -> None:
 def mixed(
     first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], salts: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Make other keys of keys: the same of the same key and salt, a number from 0."""
+    """Return other keys; equal keys with an equal salt (a number from 0) stay equal."""
     first, second = first.copy(), second.copy()
     mix(_ints(first), _ints(second), _ints(salts))
     return first, second
 
 
 class Keys:
-    """Numbers for keys, from 1; given anew once a key was not asked for between two turns."""
+    """Numbers for keys, from 1; a number is reused if its key does not occur between two turns.
+
+    Numbers in use are kept, however long ago their keys occurred.
+    """
 
     def __init__(self) -> None:
         self._table = Table(
@@ -142,22 +146,22 @@ class Keys:
 
     @property
     def size(self) -> int:
-        """One more than the largest number ever given."""
+        """One more than the largest number so far."""
         return int(self._table.gauges[NEXT])
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the table takes."""
+        """Memory of the table, in bytes."""
         return sum(cast("npt.NDArray[Any]", array).nbytes for array in self._table)
 
     def number(
         self, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Give the number of each key, and the numbers among them that are given anew.
+        """Return the number of each key, and the reused ones among these numbers.
 
         Args:
-            first: int64[n], a half of each key.
-            second: int64[n], the other.
+            first: int64[n], the first half of each key.
+            second: int64[n], the second half.
 
         """
         n = len(first)
@@ -173,32 +177,37 @@ class Keys:
                 return numbers, new[0] if len(new) == 1 else np.concatenate(new)
             self._remake(len(self._table.places) // 3 * 5 // 4, 0)
 
-    def turn(self) -> None:
-        """Give up the keys not asked for since the last turn."""
+    def turn(self, used: npt.NDArray[np.bool_]) -> None:
+        """Free the keys that did not occur since the last turn and whose numbers are not in use.
+
+        Args:
+            used: bool[n]: the number is in use; numbers from n on are not.
+
+        """
         gauges = self._table.gauges
         places = len(self._table.places) // 3
-        self._remake(places, gauges[TURN])
+        self._remake(places, gauges[TURN], used)
         while places > _FIRST_PLACES and gauges[COUNT] < places // 8:
             places //= 2
             self._remake(places, 0)
         gauges[TURN] += 1
 
-    def _remake(self, places: int, since: int) -> None:
+    def _remake(self, places: int, since: int, used: npt.NDArray[np.bool_] = _NONE_USED) -> None:
         old = self._table
         free = cast("npt.NDArray[Any]", old.free)
-        if since and len(free) < self.size:  # so many may become free
+        if since and len(free) < self.size:  # up to this many may become free
             free = np.concatenate([free, np.zeros(self.size - len(free), np.int64)])
         self._table = Table(_ints(np.zeros(3 * places, np.int64)), _ints(free), old.gauges)
-        move(old, self._table, since)
+        move(old, self._table, since, cast("Ints", used))
 
 
 def prepare() -> None:
-    """Compile, or load what was compiled."""
+    """Compile the code, or load it from the cache."""
     keys = Keys()
     one = np.ones(1, np.int64)
     mix(_ints(one), _ints(one), _ints(one))
     keys.number(one, one)
-    keys.turn()
+    keys.turn(_NONE_USED)
 
 
 def _ints(array: npt.NDArray[np.int64]) -> Ints:

@@ -1,12 +1,12 @@
-"""The entries of a slot: how they come, move to a larger or smaller ring, and go.
+"""The entries of a slot: added, moved to a larger or smaller ring, and dropped.
 
-An entry in order is appended in O(1). A late one takes its place among those
-before it, and every later one moves up by one, a few ns each.
+An entry in order is appended in O(1). A late one is inserted at its place, and every
+later entry moves up by one, in a few ns each.
 """
 
 from __future__ import annotations
 
-from services.windows.compiled import Ints, compiled, entry_point, inlined
+from services.compiled import Ints, compiled, entry_point, inlined, signed, unsigned
 from services.windows.distinct import clear, cut, leave, pop, push, span
 from services.windows.extremes import seal
 from services.windows.store import (
@@ -22,18 +22,16 @@ from services.windows.store import (
     prefix,
     release,
     seek,
-    signed,
-    unsigned,
     value,
 )
 
 RENUMBER = 1 << 30
-"""Entries are numbered from 0 again, in a new ring, before int32 ends."""
+"""Above this, entries are numbered from 0 again in a new ring, before int32 overflows."""
 
 
 @inlined
 def append(store: Store, row: Row, time: int, number: int) -> None:
-    """Add the latest entry; there is room for it."""
+    """Append the latest entry; the ring must have room for it."""
     here = place(row, row.end)
     store.entries[2 * here] = time
     store.entries[2 * here + 1] = signed(row.total)
@@ -50,7 +48,7 @@ def append(store: Store, row: Row, time: int, number: int) -> None:
 
 @compiled
 def insert(store: Store, row: Row, slot: int, at: int, time: int, number: int) -> None:
-    """Add a late entry as number `at`; there is room for it."""
+    """Insert a late entry as number `at`; the ring must have room for it."""
     linked = len(store.links) > 0
     if linked:
         cut(store, row, slot, at)
@@ -71,7 +69,7 @@ def insert(store: Store, row: Row, slot: int, at: int, time: int, number: int) -
 
 @compiled
 def _move_up(store: Store, row: Row, i: int, number: int) -> None:
-    """Make entry i - 1 entry i, with `number` more before it. Its old prefix stays where it was."""
+    """Make entry i - 1 entry i, with `number` more before it. Its old prefix is not changed."""
     there, here = place(row, i - 1), place(row, i)
     low = unsigned(store.entries[2 * there + 1])
     moved = low + unsigned(number)
@@ -90,7 +88,7 @@ def _grow_total(row: Row, number: int) -> None:
 
 @compiled
 def make_room(store: Store, slot: int, horizon: int) -> bool:
-    """Make room for one entry more, and numbers; False when the pool is used up."""
+    """Make room for one more entry, and for its number; False if the pool is used up."""
     row = store.table[slot]
     trim(store, row, slot, horizon)
     live = row.end - row.first
@@ -115,7 +113,7 @@ def trim(store: Store, row: Row, slot: int, horizon: int) -> None:
 
 @compiled
 def resize(store: Store, slot: int, capacity: int) -> bool:
-    """Move a slot to a ring of another size; False when the pool is used up."""
+    """Move a slot to a ring of another size; False if the pool is used up."""
     row = store.table[slot]
     old, old_capacity = row.base, row.capacity
     base = allocate(store, capacity)
@@ -155,7 +153,7 @@ def move(old: Store, new: Store, slot: int, base: int, capacity: int) -> None:
 
 @compiled
 def empty(store: Store, slot: int) -> None:
-    """Hand back the ring of a slot, with whatever it holds."""
+    """Free the ring of a slot with all of its entries."""
     row = store.table[slot]
     if row.capacity == 0:
         return
@@ -166,7 +164,7 @@ def empty(store: Store, slot: int) -> None:
 
 @compiled
 def _vacate(store: Store, row: Row, slot: int) -> None:
-    """Make a slot as new, its ring being gone."""
+    """Reset a slot whose ring was freed."""
     row.base = row.capacity = row.first = row.end = row.origin = 0
     row.total = unsigned(0)
     row.total_high = 0
@@ -179,15 +177,8 @@ def _vacate(store: Store, row: Row, slot: int) -> None:
 
 
 @entry_point
-def empty_all(store: Store, slots: Ints) -> None:
-    """Hand back the rings of some slots."""
-    for slot in slots:
-        empty(store, slot)
-
-
-@entry_point
 def sweep(store: Store, horizon: int, begin: int, stop: int) -> None:
-    """Trim slots [begin, stop); those half full or less get a smaller ring or none."""
+    """Trim slots [begin, stop); those at most half full get a smaller ring or none."""
     for slot in range(begin, stop):
         row = store.table[slot]
         if row.capacity == 0:
@@ -200,9 +191,20 @@ def sweep(store: Store, horizon: int, begin: int, stop: int) -> None:
             resize(store, slot, fitting(live))
 
 
+@entry_point
+def mark_values(store: Store, used: Ints) -> None:
+    """Mark the values of all entries that `used` has a place for."""
+    for slot in range(len(store.table)):
+        row = store.table[slot]
+        for i in range(row.first, row.end):
+            number = value(store, row, i)
+            if 0 <= number < len(used):
+                used[number] = True
+
+
 @compiled
 def fitting(live: int) -> int:
-    """Give the size of the smallest ring for so many entries."""
+    """Return the size of the smallest ring for a number of entries."""
     capacity = SMALLEST
     while capacity < live:
         capacity = grown(capacity)
@@ -211,7 +213,7 @@ def fitting(live: int) -> int:
 
 @entry_point
 def compact(old: Store, new: Store) -> None:
-    """Move all slots to a new pool, each to the ring that fits. They share all else."""
+    """Move all slots to a new pool, each to a ring that fits; the other arrays are shared."""
     for slot in range(len(new.table)):
         row = new.table[slot]
         live = row.end - row.first
@@ -224,7 +226,7 @@ def compact(old: Store, new: Store) -> None:
 
 @entry_point
 def widen(store: Store) -> None:
-    """Fill in the high bits of all prefixes; all values so far are narrow."""
+    """Compute the high bits of all prefixes; all values so far must be narrow."""
     for slot in range(len(store.table)):
         row = store.table[slot]
         high = 0

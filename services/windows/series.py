@@ -1,4 +1,4 @@
-"""The typed face of the windows: batches of columns in, columns of answers out."""
+"""The typed interface of the windows: batches of columns in, columns of answers out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from services.windows import hashing, keys
 from services.windows.judging import COUNT, DISTINCT, MAX, MIN, SUM, Plan, Records, Table, judge
-from services.windows.rings import compact, empty_all, sweep, widen
+from services.windows.rings import compact, mark_values, sweep, widen
 from services.windows.store import ENTRIES, FREE, NARROW, ROW, STREAM_TIME, TOP, WANTED, Rows, Store
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from services.windows.compiled import Ints
+    from services.compiled import Ints
 
 Function = Literal["count", "sum", "min", "max", "distinct"]
 
@@ -30,7 +30,7 @@ FUNCTIONS: dict[Function, int] = {
 
 FIRST_PLACES, FIRST_SLOTS = 1024, 256
 GROWTH = 1.125
-"""The pool grows by realloc, which moves pages and copies nothing, so small steps cost little."""
+"""The pool grows by realloc, which moves pages without a copy, so small steps cost little."""
 
 LAST_SLOT = LAST_PLACE = (1 << 31) - 1
 NEVER = -(1 << 62)
@@ -44,35 +44,35 @@ class Query(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What each of Q queries says of each of n records."""
+    """The values of Q queries for n records."""
 
     values: npt.NDArray[np.int64]
     """int64[Q, n]."""
 
     valid: npt.NDArray[np.bool_]
-    """bool[Q, n]: False for a sum that int64 does not hold (the value is then its
-    lowest 64 bits) and for the min or max of an empty window (0)."""
+    """bool[Q, n]: False for a sum that int64 cannot hold (the value is then its
+    lowest 64 bits) and for the min or max of an empty window (the value is 0)."""
 
 
 class Series:
     """The entries (event time, value) of each slot of one partition, and queries over them.
 
     A slot is a small integer that stands for a grouping key (or key and
-    currency); the caller hands them out, densely from 0. A slot without entries
-    holds nothing, so between batches its number may be given to another key:
+    currency); the caller assigns slots, densely from 0. A slot without entries
+    has no state, so between batches it may be assigned to another key:
     see `occupied`.
 
     A count and a sum cost 0.25 µs a record over 100,000 slots of 64 entries,
-    most of it waiting for memory, and 0.06 µs where the processor's caches hold
-    it all; a call some 10 µs. Memory: 16 bytes an entry, 4 more for sums once a
-    value has been large (`NARROW`), 10 more with distinct, 1 each with min and
+    most of it waiting for memory, and 0.06 µs if the CPU's caches hold all of
+    it; a call costs about 10 µs. Memory: 16 bytes an entry, 4 more for sums once a
+    value has been large (`NARROW`), 10 more with distinct, 1 more each with min and
     max; a slot 32 bytes and 4 a window length (16 with distinct). Rings of more
-    than 64 entries that only grow are four fifths full or more.
+    than 64 entries that only grow are at least four fifths full.
 
     Args:
-        queries: answered for every record, in this order.
-        late_ms: the caller promises that no record's event time lies more than
-            this before the stream time, the largest of the records so far.
+        queries: Queries to answer for every record, in this order.
+        late_ms: Promise of the caller: no record's event time is more than this
+            before the stream time of the last call of `evict`.
 
     """
 
@@ -97,13 +97,13 @@ class Series:
         values: npt.NDArray[np.int64],
         taken: npt.NDArray[np.bool_],
     ) -> Answers:
-        """Take the entries of a batch and answer the queries for each record, in order.
+        """Add the entries of a batch and answer the queries for each record, in order.
 
         Args:
             slots: int64[n], from 0.
             times_ms: int64[n], event times.
             values: int64[n]: minor units, integers, or interned ids for distinct.
-            taken: bool[n]: the record leaves an entry; the others only ask.
+            taken: bool[n]: the record adds an entry; the others are only judged.
 
         """
         slots, values = _column(slots, np.int64), _column(values, np.int64)
@@ -113,7 +113,7 @@ class Series:
         answers = Answers(np.empty((queries, n), np.int64), np.empty((queries, n), np.bool_))
         if n == 0:
             return answers
-        last = int(slots.view(np.uint64).max())  # of which negative ones are the largest
+        last = int(slots.view(np.uint64).max())  # negative numbers become the largest ones
         if not (len(times_ms) == len(values) == len(taken) == n) or last > LAST_SLOT:
             raise ValueError("columns of one length, and slots from 0")
         records = Records(*(cast("Ints", c) for c in (slots, times_ms, values, taken)))
@@ -130,14 +130,15 @@ class Series:
     def evict(self, stream_time_ms: int | None = None, *, at_most: int | None = None) -> None:
         """Free the memory of entries that no window can reach any more.
 
-        Answers do not depend on it. Costs about 0.3 µs a slot, all of it
-        waiting for memory, so an eighth as many slots as records is plenty.
+        Answers do not depend on it. It costs about 0.3 µs a slot, all of it
+        waiting for memory, so an eighth as many slots as records is enough.
 
         Args:
-            stream_time_ms: of the partition, when the caller knows it to be
-                later than that of the records processed here.
-            at_most: so many slots, going on where the last call stopped; all
-                when None.
+            stream_time_ms: Stream time of the partition, in epoch ms: entries a
+                window and the lateness before it are freed. None means that of the
+                last call; nothing is freed before the first one.
+            at_most: Number of slots, beginning where the last call stopped; None
+                means all slots.
 
         """
         gauges = self._store.gauges
@@ -152,15 +153,22 @@ class Series:
         if gauges[FREE] > max(FIRST_PLACES, 0.75 * gauges[TOP]):
             self._compact(0)
 
-    def forget(self, slots: npt.NDArray[np.int64]) -> None:
-        """Drop all entries of some slots."""
-        empty_all(self._store, cast("Ints", slots[slots < len(self._store.table)]))
+    def values_in_use(self, size: int) -> npt.NDArray[np.bool_]:
+        """Return which values from 0 to `size` - 1 some entry has: bool[size].
+
+        Args:
+            size: One more than the largest value of any entry.
+
+        """
+        used = np.zeros(size, np.bool_)
+        mark_values(self._store, cast("Ints", used))
+        return used
 
     def occupied(self) -> npt.NDArray[np.bool_]:
-        """Tell which slots have entries: bool[slots], any further slot has none.
+        """Return which slots have entries: bool[slots]; slots after these have none.
 
-        Of several series that share slots, a number is free when none has it
-        occupied. Exact after `evict`.
+        If several series share slots, a slot is free if it is occupied in none of
+        them. Exact after `evict`.
         """
         table = cast("npt.NDArray[Any]", self._store.table)
         occupied: npt.NDArray[np.bool_] = table["capacity"] > 0
@@ -168,16 +176,16 @@ class Series:
 
     @property
     def entries(self) -> int:
-        """How many entries are held, those not yet evicted included."""
+        """Number of entries, including those not yet evicted."""
         return int(self._store.gauges[ENTRIES])
 
     @property
     def nbytes(self) -> int:
-        """How many bytes all arrays take."""
+        """Memory of all arrays, in bytes."""
         return sum(array.nbytes for array in _arrays(self._store).values())
 
     def _reach(self, slot: int) -> None:
-        """Lengthen the slots' arrays to hold this one."""
+        """Grow the slots' arrays so that they include this slot."""
         slots = len(self._store.table)
         if slot < slots:
             return
@@ -187,7 +195,7 @@ class Series:
             array.resize(wanted * (len(array) // slots), refcheck=False)
 
     def _enlarge(self) -> None:
-        """Make room for the ring that `allocate` had none for: a larger pool, or a tidier one."""
+        """Make room for a ring that `allocate` could not place: a larger or a compacted pool."""
         gauges = self._store.gauges
         if gauges[FREE] > gauges[TOP] // 4:
             self._compact(gauges[WANTED])
@@ -200,7 +208,7 @@ class Series:
                 array.resize(wanted // 8 * elements, refcheck=False)
 
     def _compact(self, wanted: int) -> None:
-        """Copy what lives into a new pool: about 10 ns an entry."""
+        """Copy all live entries to a new pool: about 10 ns an entry."""
         old = self._store
         live = old.gauges[TOP] - old.gauges[FREE]
         places = _multiple(live * GROWTH + wanted + FIRST_PLACES)
@@ -215,23 +223,23 @@ class Series:
         compact(old, self._store)
 
     def _widen(self) -> None:
-        """From now on keep the high bits of prefixes."""
+        """Keep the high bits of prefixes from now on."""
         places = len(self._store.entries) // 2
         self._store = self._store._replace(highs=cast("Ints", np.zeros(places, np.int32)))
         widen(self._store)
 
 
 def prepare() -> None:
-    """Compile everything, or load it: before the stream, or while an image is built.
+    """Compile all code, or load it: before the stream begins, or during the build of an image.
 
-    What is not compiled yet is at its first call, which takes seconds.
+    Code that is not compiled yet is compiled at its first call, which takes seconds.
     """
     series = Series([Query(function, 1) for function in FUNCTIONS], late_ms=0)
     zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     series.process(zero, zero, one << 40, one > 0)
     series.evict(0)
-    series.forget(zero)
-    series._compact(0)  # noqa: SLF001 - the same class's
+    series.values_in_use(1)
+    series._compact(0)  # noqa: SLF001 - of the same class
     keys.prepare()
     hashing.prepare()
 
@@ -245,11 +253,11 @@ _ELEMENTS = {
     "links": 8,
     "buckets": 4,
 }
-"""The pools, and how many elements of each go with eight places."""
+"""The pools, and the number of elements of each for eight places."""
 
 
 def _column(column: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Copy a column where it is not of the one layout that the loop is compiled for."""
+    """Copy a column unless it has the one layout that the loop is compiled for."""
     if column.dtype == dtype and column.flags.carray:
         return column
     return np.require(column, dtype, ["C", "A", "W"])
@@ -259,7 +267,7 @@ def _multiple(places: float) -> int:
     """Round a pool's size up to a multiple of eight.
 
     Raises:
-        MemoryError: a slot's `base` could not say where in it its ring is.
+        MemoryError: The `base` of a slot could not address a ring in a pool of this size.
 
     """
     if places > LAST_PLACE:

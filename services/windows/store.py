@@ -1,18 +1,22 @@
-"""The memory of a series: a few large arrays, and how compiled code finds its way in them.
+"""The memory of a series: a few large arrays, and their layout for compiled code.
 
-Each slot's entries lie in a ring cut from one pool. They are numbered in event
-time (same times: as they came): `first` is the oldest, `end` one past the
-newest, and number i lies at `base + i mod capacity`. An entry is its time and
-its *prefix*, the sum of all values before it in the slot mod 2^64, so the sum
-of a window is the difference of two prefixes, whatever its length, and a value
-that of two neighbours.
+The entries of each slot are in a ring that is cut from one pool. They are numbered in the
+order of event time (with equal times: of arrival): `first` is the oldest, `end` one past
+the newest, and number i is at `base + i mod capacity`. An entry consists of its time and
+its *prefix*, the sum of all values before it in the slot mod 2^64. So the sum of a window
+is the difference of two prefixes, whatever its length, and a value is that of two
+neighbours:
 
-A sum that int64 cannot hold is seen by the 32 bits of the prefixes above those
-64. They are kept (in `highs`) from the first value on that is not `NARROW`:
-until then no sum can get so far.
+    entry       0    1    2    3   (end)
+    value       5    7    1    4
+    prefix      0    5   12   13    17       sum of entries [1, 3) = 13 - 5 = 8
 
-What goes with an entry lies at the same place of other pools, and those that no
-query needs are empty.
+Whether int64 can hold a sum is decided by the 32 bits of the prefixes above these
+64. They are stored (in `highs`) from the first value on that is not `NARROW`;
+before that no sum can be so large.
+
+Other data of an entry is at the same place in other pools. Pools that no query
+needs are empty.
 """
 
 from __future__ import annotations
@@ -21,21 +25,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from services.windows.compiled import Ints, compiled, inlined
+from services.compiled import Ints, compiled, inlined, signed, unsigned
 
 SMALLEST = 4
-"""Places in the smallest ring: 64 bytes."""
+"""Number of places in the smallest ring: 64 bytes."""
 
 BLOCK = 16
-"""Entries that share one node of the trees of `extremes`."""
+"""Number of entries that share one node of the trees of `extremes`."""
 
 NARROW = 1 << 36
-"""Sums of values below this fit int64 up to 2^27 entries a slot, which is 2 GB."""
+"""Sums of values below this fit into int64 up to 2^27 entries a slot, which is 2 GB."""
 
 TOP, FREE, ENTRIES, STREAM_TIME, WANTED, TOUCHED = range(6)
-"""Places of `gauges`: places of the pool ever cut and, of these, free ones; live
-entries; the largest event time seen (ms); the ring that there was no room for;
-and whatever was read ahead of its use."""
+"""Places of `gauges`: places of the pool ever cut and, of these, free ones; live entries;
+the stream time of the last call (ms); the size of the ring that there was no room for; sink
+for values that are read before their use."""
 
 ROW = np.dtype(
     [
@@ -48,8 +52,8 @@ ROW = np.dtype(
         ("origin", np.int32),
     ]
 )
-"""A slot, 32 bytes. `capacity` 0: it has no ring and no entries. `total` and
-`total_high` are the prefix of the entry to come. `origin` is the multiple of the
+"""A slot, 32 bytes. `capacity` 0 means no ring and no entries. `total` and
+`total_high` are the prefix of the next entry. `origin` is the largest multiple of the
 capacity up to `first`, so that no division is needed."""
 
 
@@ -66,7 +70,7 @@ class Row(Protocol):
 
 
 class Rows(Protocol):
-    """A column of rows; what it gives is a reference."""
+    """A column of rows; an item is a reference to a row."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Row: ...
@@ -75,12 +79,12 @@ class Rows(Protocol):
 class Store(NamedTuple):
     """All arrays of a series of S slots, W window lengths and a pool of P places.
 
-    `minima`, `maxima`, `previous`, `links` and `buckets` belong to `extremes`
-    and `distinct`, `spans` too.
+    `minima` and `maxima` belong to `extremes`; `previous`, `links`, `buckets` and `spans` to
+    `distinct`.
     """
 
     table: Rows  # ROW[S]
-    hints: Ints  # int32[S * W]: where each window began when last asked
+    hints: Ints  # int32[S * W]: where each window began in the last query
     spans: Ints  # int32[S * W * 3] or empty
     entries: Ints  # int64[P * 2]: time (ms), prefix
     highs: Ints  # int32[P], or empty while all values are narrow
@@ -94,59 +98,47 @@ class Store(NamedTuple):
 
 
 @inlined
-def unsigned(number: int) -> int:
-    """Take an int64 mod 2^64: compiled code may only let unsigned numbers overflow."""
-    return np.uint64(number)  # type: ignore[return-value]
-
-
-@inlined
-def signed(number: int) -> int:
-    """Take a number mod 2^64 for the int64 that it stands for."""
-    return np.int64(number)  # type: ignore[return-value]
-
-
-@inlined
 def place(row: Row, i: int) -> int:
-    """Where entry i lies in the pool."""
+    """Return the place of entry i in the pool."""
     offset = i - row.origin
     return row.base + (offset if offset < row.capacity else offset - row.capacity)
 
 
 @inlined
 def time_of(store: Store, row: Row, i: int) -> int:
-    """Give the event time of entry i."""
+    """Return the event time of entry i."""
     return store.entries[2 * place(row, i)]
 
 
 @inlined
 def prefix(store: Store, row: Row, i: int) -> int:
-    """Give the sum, mod 2^64, of the values before entry i; i may be `end`."""
+    """Return the sum, mod 2^64, of the values before entry i; i may be `end`."""
     return row.total if i == row.end else unsigned(store.entries[2 * place(row, i) + 1])
 
 
 @inlined
 def prefix_high(store: Store, row: Row, i: int) -> int:
-    """Give the bits of the prefix above the lowest 64."""
+    """Return the bits of the prefix above the lowest 64."""
     return row.total_high if i == row.end else store.highs[place(row, i)]
 
 
 @inlined
 def value(store: Store, row: Row, i: int) -> int:
-    """Give the value of entry i."""
+    """Return the value of entry i."""
     return signed(prefix(store, row, i + 1) - prefix(store, row, i))
 
 
 @inlined
 def carry(before: int, after: int, added: int) -> int:
-    """Give what the high bits of a prefix gain when an int64 is added to the low ones."""
+    """Return the change of a prefix's high bits when an int64 is added to the low ones."""
     return (added >> 63) + (after < before)
 
 
 @inlined
 def seek(store: Store, row: Row, low: int, high: int, at: int, edge: int) -> int:
-    """Find the first entry of [low, high] later than `edge` (ms), looking around `at` first.
+    """Find the first entry of [low, high] later than `edge` (ms), beginning the search at `at`.
 
-    Gallops, so it costs O(log distance).
+    It gallops (exponential search), so it costs O(log distance).
     """
     step = 1
     if at < high and time_of(store, row, at) <= edge:
@@ -170,7 +162,7 @@ def seek(store: Store, row: Row, low: int, high: int, at: int, edge: int) -> int
 
 @compiled
 def size_class(capacity: int) -> int:
-    """Number the sizes of rings."""
+    """Return the index of a ring size."""
     number, size = 0, SMALLEST
     while size < capacity:
         size = grown(size)
@@ -180,7 +172,7 @@ def size_class(capacity: int) -> int:
 
 @compiled
 def grown(capacity: int) -> int:
-    """Give the next larger size of a ring: 4, 6, 8 … 16, then a quarter of a power of two more."""
+    """Return the next larger ring size: 4, 6, 8 … 16, then a quarter of a power of two more."""
     if capacity < BLOCK:
         return max(SMALLEST, capacity + 2)
     power = BLOCK
@@ -191,7 +183,7 @@ def grown(capacity: int) -> int:
 
 @compiled
 def allocate(store: Store, capacity: int) -> int:
-    """Cut a ring from the pool; -1, and `WANTED` set, when there is no room."""
+    """Cut a ring from the pool; -1, and `WANTED` set, if there is no room."""
     number = size_class(capacity)
     base = store.free[number]
     if base >= 0:
@@ -208,7 +200,7 @@ def allocate(store: Store, capacity: int) -> int:
 
 @compiled
 def release(store: Store, base: int, capacity: int) -> None:
-    """Hand a ring back; the free rings of a size are chained through their first time."""
+    """Free a ring; the free rings of a size are chained through their first time."""
     number = size_class(capacity)
     store.entries[2 * base] = store.free[number]
     store.free[number] = base

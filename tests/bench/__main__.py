@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kafka import Broker
 from tests.bench import latency, measure
 from tests.bench.machine import machine
 from tests.bench.measure import Contender, Run
 from tests.bench.rules import write_rules
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from tests.bench.latency import Latency

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer
 
-from services.local_kafka import Broker
 from tests.bench.machine import machine
 from tests.kafka_fixtures import make_topics
 from tests.kubernetes_fixtures import ApiServer
 from tests.operator.system import Operated, rule
 from tests.streaming import Service
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import Consumer
 
-from services.local_kafka import Broker, create_topics
-from services.this_machine import die_with_parent
 from services.transactions.currencies import DECIMALS
 from tests.bench import measure
 from tests.bench.kafka_streams import VARIANTS, command
 from tests.bench.recurring import Recurring, Sent
+from tools.local_kafka import Broker, create_topics
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

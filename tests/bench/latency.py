@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import Consumer
 
-from services.local_kafka import create_topics
-from services.this_machine import die_with_parent
+from tools.local_kafka import create_topics
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 RATE = 2000
 SECONDS = 20

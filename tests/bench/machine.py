@@ -7,8 +7,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from services.local_kafka import VERSION
 from tests.bench.measure import cpu_seconds
+from tools.local_kafka import VERSION
 
 
 def machine(*packages: str) -> str:

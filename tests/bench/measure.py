@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from services.local_kafka import create_topics
-from services.this_machine import die_with_parent
 from tests.bench.recurring import Recurring
+from tools.local_kafka import create_topics
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 _STARTING = {
     KafkaError.NOT_COORDINATOR,

@@ -24,15 +24,17 @@ from confluent_kafka import Message
 from prometheus_client import Counter, generate_latest
 
 from services.detector.__main__ import _spare_the_collector
-from services.detector.judge import Judge, Topics
+from services.detector.judge import Judge
 from services.detector.keying import Keying
+from services.detector.outcomes import Topics
 from services.detector.partitions import Partition, Partitions
-from services.detector.reading import NEVER, Reader
-from services.local_kafka import Broker
+from services.detector.reading import Reader
+from services.detector.stream_time import StreamTime
 from services.rules import Compiler, Ruleset, RuleStore, read_manifests, rule_files
 from services.rules.partition_windows import PartitionWindows
-from services.streams.delivery import BATCH_RECORDS, COMMIT_RECORDS
+from services.streams.limit import MOST_RECORDS
 from services.streams.processing import Batch
+from services.streams.session import BATCH_RECORDS
 from services.telemetry import metrics
 from services.transactions import load_schema
 from services.windows import prepare
@@ -41,6 +43,7 @@ from tests.bench.machine import machine
 from tests.bench.measure import Contender, Load
 from tests.bench.recurring import Recurring
 from tests.bench.rules import write_window_rules
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +64,7 @@ class OnePartition:
     def __init__(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self.warming = ()
-        self.stream_times = {0: NEVER}
+        self.stream_times = {0: StreamTime(0)}
         windows = PartitionWindows(ruleset.windows, 2 * LATE_MS)
         self.ready = {0: Partition(windows, 0)}
 
@@ -100,7 +103,7 @@ class Counting:
         """Count, with what the loop itself counts at a commit."""
         metrics.COMMIT_DURATION.observe(0.005)
         metrics.KAFKA_TRANSACTIONS.labels("committed").inc()
-        self.judge.committed()
+        self.judge.committed({})
 
 
 class Silent(Counting):
@@ -120,7 +123,7 @@ class Silent(Counting):
 
     def commit(self) -> None:
         """Forget what was judged."""
-        self.judge._committed_times.update(self.judge._times)
+        self.judge._committed_marks.update(self.judge._marks)
         self.judge._clear()
 
 
@@ -183,12 +186,12 @@ def judged(records: int, rules: Path) -> tuple[float, float]:
     _spare_the_collector()
     for number, batch in enumerate(batches(records), 1):
         for judge in (with_, without) if number % 2 else (without, with_):
-            judge.turn(batch, commit=number % (COMMIT_RECORDS // BATCH_RECORDS) == 0)
-    warm = int(records * measure.WARM_SHARE) // COMMIT_RECORDS
+            judge.turn(batch, commit=number % (MOST_RECORDS // BATCH_RECORDS) == 0)
+    warm = int(records * measure.WARM_SHARE) // MOST_RECORDS
     pairs = list(zip(with_.seconds[warm:-1], without.seconds[warm:-1], strict=True))
     more = statistics.median(a - b for a, b in pairs)
     least = statistics.median(b for _, b in pairs)
-    return (least + more) / COMMIT_RECORDS * 1e6, least / COMMIT_RECORDS * 1e6
+    return (least + more) / MOST_RECORDS * 1e6, least / MOST_RECORDS * 1e6
 
 
 def detector(records: int, rules: Path) -> float:

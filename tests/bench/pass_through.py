@@ -11,7 +11,8 @@ import signal
 from confluent_kafka import Consumer, Producer
 
 from services.settings import KafkaSettings, load
-from services.streams.delivery import BATCH_RECORDS, COMMIT_RECORDS
+from services.streams.limit import MOST_RECORDS
+from services.streams.session import BATCH_RECORDS
 from services.streams.stream import Stream
 
 
@@ -22,16 +23,22 @@ def main() -> None:
     settings = load(KafkaSettings, os.environ)
     group = os.environ["CONSUMER_GROUP"]
     stream = Stream(
-        settings=settings, topic=settings.transactions_topic, group=group, instance_id="bare"
+        settings=settings,
+        topic=settings.transactions_topic,
+        group=group,
+        client_id="bare",
+        instance_id="bare",
     )
-    consumer, producer = Consumer(stream.consumer_config()), Producer(stream.producer_config())
+    # The detector finds by itself where a partition goes on.
+    consumer = Consumer(stream.consumer_config() | {"auto.offset.reset": "earliest"})
+    producer = Producer(stream.producer_config())
     producer.init_transactions()
     consumer.subscribe([stream.topic])
     produce, topic = producer.produce, os.environ["LEGIT_TOPIC"]
     while not stopped:
         producer.begin_transaction()
         pending = 0
-        while pending < COMMIT_RECORDS and not stopped:
+        while pending < MOST_RECORDS and not stopped:
             messages = consumer.consume(BATCH_RECORDS, 0.1)
             for m in messages:
                 if m.error() is None:

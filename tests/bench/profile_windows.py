@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from services.local_kafka import Broker
 from tests.bench import measure
 from tests.bench.measure import Contender, Load
 from tests.bench.profiled_detector import Profile
 from tests.bench.recurring import Recurring
 from tests.bench.rules import write_window_rules
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

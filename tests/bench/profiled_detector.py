@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.detector import __main__ as detector
-from services.detector import judge, keying, reading
+from services.detector import judge, keying, outcomes, reading
 from services.rules import conditions, numbering, partition_windows
-from services.streams import delivery, processing
+from services.streams import processing, session
 from services.telemetry import metrics
 from services.windows import keys, series
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 # Where each stage is: what holds the function, and its name there. The calls of the first count.
 _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "consume": ((delivery.Session, "_take"),),
-    "produce": ((delivery.Session, "_forward"),),
-    "commit": ((delivery.Session, "_commit"),),
+    "consume": ((session.Session, "_take"),),
+    "produce": ((session.Session, "_forward"),),
+    "commit": ((session.Session, "_commit"),),
     "decode": ((reading.Reader, "read"),),
     "settle event times": (
         (reading, "settle_event_times"),
@@ -57,7 +57,7 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
         (partition_windows.PartitionWindows, "_read"),
     ),
     "routes": ((judge.Judge, "_decide"),),
-    "explanations": ((judge.Routes, "telling"),),
+    "explanations": ((outcomes.Routes, "telling"),),
     "the judge between the stages": ((judge.Judge, "process"),),
     "latencies: to the histogram": ((metrics, "observe_latencies"),),
     "count what is committed": ((judge.Judge, "committed"),),

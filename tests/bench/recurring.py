@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 PER_HOUR = 64
 _HOUR_MS = 3_600_000

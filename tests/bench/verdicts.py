@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from tests.bench.measure import PARTITIONS
 
 if TYPE_CHECKING:
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 _LIMIT_SECONDS = 300.0
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services.local_kafka import Broker
 from tests.bench import measure, verdicts
 from tests.bench.kafka_streams import contender as kafka_streams
 from tests.bench.machine import Others
@@ -35,6 +34,7 @@ from tests.bench.windows_page import (
     Stream,
     page,
 )
+from tools.local_kafka import Broker
 
 ROUNDS = 3
 # Those whose verdicts have to be the same.

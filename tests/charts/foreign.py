@@ -7,15 +7,15 @@ compares what it fetched with go.sum.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.charts.strimzi import install_crds, install_definitions
+from tools.local_kubernetes.programs import go
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import ControlPlane
+    from tools.local_kubernetes import ControlPlane
 
 _MODULES = Path(__file__).with_name("foreign_modules")
 # By module: the folder of its definitions, and those that are wanted: all of them are megabytes.
@@ -40,7 +40,7 @@ _WANTED = {
 
 
 class ForeignError(Exception):
-    """The definitions cannot be had on this machine; the text says what is missing."""
+    """Go could not fetch the definitions; the text has its output."""
 
 
 def install_all_crds(api: ControlPlane) -> None:
@@ -54,14 +54,12 @@ def foreign_crds() -> list[Path]:
     """Give a YAML file for each definition, fetching the modules when Go does not have them.
 
     Raises:
-        ForeignError: there is no Go, a module cannot be had, or it is not the one of go.sum.
+        ProgramError: No Go is new enough.
+        ForeignError: A module cannot be had, or it is not the one of go.sum.
 
     """
-    go = shutil.which("go")
-    if go is None:
-        raise ForeignError("no go found; install Go, which fetches the modules")
     done = subprocess.run(
-        [go, "mod", "download", "-json", *_WANTED],
+        [go(), "mod", "download", "-json", *_WANTED],
         cwd=_MODULES,
         capture_output=True,
         text=True,

@@ -40,10 +40,44 @@ OUR_ROWS: dict[str, dict[str, Any]] = {
         "test": {"transaction": {"merchant": "a 'test' with \"quotes\" and $(VARIABLES)"}},
     },
     "certificates by cert-manager": {"operator": {"webhook": {"certManagerIssuer": "ours"}}},
-    "no webhook, no generator, no policies": {
+    "a StatefulSet by lag": {"detector": {"kind": "StatefulSet", "autoscaling": {"by": "keda"}}},
+    "no webhook, no policies": {
         "operator": {"webhook": {"enabled": False}},
-        "generator": {"enabled": False},
         "networkPolicy": {"enabled": False},
+    },
+    "nobody is let in": {
+        "operator": {"webhook": {"enabled": False}},
+        "generator": {"enabled": True},
+        "console": {"enabled": True},
+        "networkPolicy": {"metricsFrom": {"kubernetes.io/metadata.name": None}},
+    },
+    # What YAML would read as something else without quotes: numbers, booleans and null.
+    "names that are numbers, and numbers that are large": {
+        "image": {"repository": "1e3", "tag": "1.0", "pullSecrets": ["123"]},
+        "kafka": {
+            "cluster": "123",
+            "topics": {
+                "transactions": "1e3",
+                "legit": "0x1F",
+                "fraud": "null",
+                "deadLetters": "1_0",
+            },
+        },
+        "rules": {"scoreThreshold": 1_000_000},
+        "detector": {
+            "consumerGroup": "on",
+            "keyedBy": "no",
+            "kafkaUser": "1e3",
+            "maxFutureSeconds": 10_000_000,
+            "env": {"NO": 1_000_000, "ON": True},
+            "nodeSelector": {"disk": "123"},
+            "autoscaling": {"by": "keda", "lagPerReplica": 10_000_000},
+        },
+        "generator": {"enabled": True, "kafkaUser": "off", "transactionsPerSecond": 1_000_000},
+        "operator": {"webhook": {"certManagerIssuer": "123"}},
+        "console": {"enabled": True, "kafkaUser": "yes"},
+        "test": {"kafkaUser": "true", "transaction": {"amount": 1_000_000}},
+        "podMonitors": {"enabled": True},
     },
     "all that can be set": {
         "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
@@ -52,18 +86,20 @@ OUR_ROWS: dict[str, dict[str, Any]] = {
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "fraud", "operator": "Exists"}],
         },
-        "generator": {"transactionsPerSecond": "max", "replicas": 3},
+        "generator": {"enabled": True, "transactionsPerSecond": "max", "replicas": 3},
         "test": {"env": {"KAFKA_SSL_KEY_PASSWORD": "secret"}, "timeoutSeconds": 5},
         "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
         "podMonitors": {"enabled": True},
         "console": {"enabled": True, "nodeSelector": {"disk": "fast"}},
+        "networkPolicy": {"consoleFrom": [{"podSelector": {"matchLabels": {"login": "before"}}}]},
     },
 }
 KAFKA_ROWS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "all that can be set": {
         "clusterName": "payments",
-        "metadataVersion": "4.3-IV0",
+        "kafkaVersion": "4.2.1",
+        "metadataVersion": "4.2-IV1",
         "keepOnUninstall": True,
         "rackTopologyKey": "topology.kubernetes.io/zone",
         "config": {
@@ -81,6 +117,13 @@ KAFKA_ROWS: dict[str, dict[str, Any]] = {
             },
             {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
         ],
+    },
+    "names that are numbers": {
+        "clusterName": "on",
+        "rackTopologyKey": "no",
+        "consumerGroup": "1e3",
+        "podMonitor": {"enabled": True},
+        "users": {"producers": ["123"], "detector": "1e3", "console": "off"},
     },
     "many producers, no readers, no tests": {
         "users": {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from services.local_kubernetes import program
+from tools.local_kubernetes import program
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer

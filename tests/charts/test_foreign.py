@@ -31,11 +31,3 @@ def test_a_module_that_is_not_the_pinned_one_is_refused(
     monkeypatch.setattr(foreign, "_MODULES", modules)
     with pytest.raises(ForeignError, match="checksum mismatch"):
         foreign_crds()
-
-
-def test_a_machine_without_go_is_told_to_install_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ForeignError, match="no go found; install Go"):
-        foreign_crds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from services.generator.settings import GeneratorSettings
 from services.operator.settings import OperatorSettings
 from services.settings import load
 from tests.charts.matrix import OUR_ROWS, TRANSACTION_SCHEMA, misspelt
-from tests.charts.readme import readme
-from tests.charts.rendering import OURS, helm, pick, render, template
+from tests.charts.rendering import KAFKA, OURS, helm, pick, render, template
+from tests.charts.workloads import EVERYTHING, WORKLOADS, container, pod_specs, workloads
+from tools.shipped.chart_readme import readme
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
@@ -32,29 +34,7 @@ SETTINGS: dict[str, Any] = {
     "test": DetectorSettings,
     "console": ConsoleSettings,
 }
-WORKLOADS = {"Deployment", "StatefulSet"}
-
-
-def workloads(**values: Any) -> dict[str, dict[str, Any]]:
-    """The workloads by their component."""
-    return {
-        o["metadata"]["labels"]["app.kubernetes.io/component"]: o
-        for o in render(OURS, **values)
-        if o["kind"] in WORKLOADS
-    }
-
-
-def container(workload: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = workload["spec"]["template"]["spec"]["containers"][0]
-    return found
-
-
-def pod_specs(**values: Any) -> dict[str, dict[str, Any]]:
-    """The specs of all pods by their component."""
-    found = {
-        name: workload["spec"]["template"]["spec"] for name, workload in workloads(**values).items()
-    }
-    return found | {"test": pick(render(OURS, **values), "Pod")["spec"]}
+_COMPONENT = "app.kubernetes.io/component"
 
 
 @pytest.mark.parametrize("values", OUR_ROWS.values(), ids=OUR_ROWS)
@@ -77,7 +57,7 @@ def test_pods_pass_the_restricted_standard(api_server: ApiServer, values: dict[s
 def test_the_environment_is_the_services_settings(component: str) -> None:
     environment = {
         variable["name"]: variable.get("value", "from-the-pod")
-        for variable in pod_specs(console={"enabled": True})[component]["containers"][0]["env"]
+        for variable in pod_specs(**EVERYTHING)[component]["containers"][0]["env"]
     }
     settings = load(SETTINGS[component], environment)
     known = {field.upper() for field in settings.__struct_fields__}
@@ -91,8 +71,7 @@ def test_the_operator_and_the_detectors_are_given_the_same_rules() -> None:
     }
     both = [
         {v["name"]: v.get("value") for v in container(w)["env"]}
-        for name, w in workloads(**values).items()
-        if name != "generator"
+        for w in workloads(**values).values()
     ]
     for one, other in pairwise(both):
         for name in ("SCORE_THRESHOLD", "SCHEMA_PATH", "KEYED_BY"):
@@ -133,41 +112,6 @@ def test_probes_and_metrics_are_on_a_port_called_status() -> None:
             assert container(workload)[probe]["httpGet"]["port"] == "status"
 
 
-def test_who_may_reach_whom() -> None:
-    objects = render(OURS)
-    allowed = {
-        (o["metadata"]["labels"]["app.kubernetes.io/component"], source(rule), port["port"])
-        for o in objects
-        if o["kind"] == "NetworkPolicy"
-        for rule in o["spec"]["ingress"]
-        for port in rule["ports"]
-    }
-    assert allowed == {
-        ("detector", "monitoring operator", "status"),
-        ("operator", "monitoring", "status"),
-        ("operator", "anyone", "webhook"),
-        ("generator", "monitoring", "status"),
-    }
-
-
-def test_the_test_may_reach_kafka_and_the_names_and_nobody_may_reach_it() -> None:
-    policy = pick(render(OURS), "NetworkPolicy", "fraud-detection-test")["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["ingress"] == []
-    brokers, names = policy["egress"]
-    labels = {"strimzi.io/cluster": "kafka", "strimzi.io/kind": "Kafka"}
-    assert brokers["to"] == [{"podSelector": {"matchLabels": labels}}]
-    assert brokers["ports"] == [{"port": 9093}]
-    assert {(port["port"], port["protocol"]) for port in names["ports"]} >= {
-        (53, "UDP"),
-        (53, "TCP"),
-    }
-    assert "to" not in names
-    elsewhere = {"kafka": {"bootstrapServers": "broker.example:9092", "cluster": ""}}
-    policy = pick(render(OURS, **elsewhere), "NetworkPolicy", "fraud-detection-test")["spec"]
-    assert policy["egress"] == [{}]
-
-
 def test_the_test_sends_as_the_values_say_with_an_identity_of_its_own() -> None:
     own = {"merchant": "a 'quoted' \"name\"", "amount": 0.5}
     changed = {"transaction": own, "timeoutSeconds": 7, "kafkaUser": "prober"}
@@ -201,58 +145,126 @@ def test_the_console_is_off_by_default_and_finds_the_detectors_of_its_release() 
     assert page["ports"][0]["targetPort"] == "status"
 
 
-def test_the_console_may_reach_the_detectors_and_prometheus_alone_the_console() -> None:
-    objects = render(OURS, console={"enabled": True})
-    found = {
-        name: [
-            source(rule)
-            for rule in pick(objects, "NetworkPolicy", f"fraud-detection-{name}")["spec"]["ingress"]
-        ]
-        for name in ("detector", "console")
+def test_an_upgrade_of_the_chart_alone_restarts_nothing(tmp_path: Path) -> None:
+    newer = tmp_path / "fraud-detection"
+    shutil.copytree(OURS, newer)
+    about = yaml.safe_load((newer / "Chart.yaml").read_text("utf-8"))
+    versions = {"version": "9.9.9", "appVersion": "9.9.9"}
+    (newer / "Chart.yaml").write_text(yaml.safe_dump(about | versions), encoding="utf-8")
+    image = {"digest": "sha256:" + "0" * 64}
+    old, new = (
+        {
+            o["metadata"]["name"]: o["spec"]["template"]
+            for o in render(chart, image=image, **EVERYTHING)
+            if o["kind"] in WORKLOADS
+        }
+        for chart in (OURS, str(newer))
+    )
+    assert old == new
+    assert len(old) == 4
+
+
+def test_no_pod_has_the_addresses_of_services_in_its_environment() -> None:
+    found = {name: spec["enableServiceLinks"] for name, spec in pod_specs(**EVERYTHING).items()}
+    assert found == dict.fromkeys(found, False)
+    assert len(found) == 5
+
+
+def test_the_whole_authority_of_the_cluster_is_trusted() -> None:
+    for component, spec in pod_specs(**EVERYTHING).items():
+        if component != "operator":
+            (main,) = spec["containers"]
+            environment = {v["name"]: v.get("value") for v in main["env"]}
+            mounts = {m["mountPath"]: m["name"] for m in main["volumeMounts"]}
+            name = mounts[environment["KAFKA_SSL_CA_LOCATION"]]
+            (secret,) = [v["secret"] for v in spec["volumes"] if v["name"] == name]
+            assert secret["secretName"] == "kafka-cluster-ca-cert"
+            assert "items" not in secret
+
+
+CLUSTER_SCOPED = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingWebhookConfiguration",
+}
+
+
+def cluster_scoped(**options: Any) -> set[tuple[str, str]]:
+    return {
+        (o["kind"], o["metadata"]["name"])
+        for o in render(OURS, **options)
+        if o["kind"] in CLUSTER_SCOPED
     }
-    assert found == {"detector": ["monitoring operator console"], "console": ["monitoring"]}
 
 
-def source(rule: dict[str, Any]) -> str:
-    """Who a rule of a NetworkPolicy lets in, in words."""
-    names = []
-    for peer in rule.get("from", ()):
-        space = peer.get("namespaceSelector", {}).get("matchLabels", {})
-        pods = peer.get("podSelector", {}).get("matchLabels", {})
-        names.append(
-            space.get("kubernetes.io/metadata.name") or pods["app.kubernetes.io/component"]
-        )
-    return " ".join(names) or "anyone"
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a-b", "c"), ("a", "b-c")),
+        (("a" * 63, "b" * 52 + "c"), ("a" * 63, "b" * 52 + "d")),
+        (("a", "b"), ("a", "b-view")),
+    ],
+)
+def test_no_two_releases_have_a_name_of_the_cluster_in_common(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    names = [
+        cluster_scoped(namespace=namespace, release=release) for namespace, release in (one, other)
+    ]
+    assert len(names[0]) == 5
+    assert not names[0] & names[1]
 
 
-def test_autoscaling_leaves_the_number_to_the_scaler() -> None:
-    for by in ("cpu", "keda"):
-        values = {"detector": {"autoscaling": {"by": by}}}
-        assert "replicas" not in workloads(**values)["detector"]["spec"]
-    assert workloads()["detector"]["spec"]["replicas"] == 1
+def test_rights_of_people_can_be_left_out() -> None:
+    found = cluster_scoped(rbac={"aggregate": False}, namespace="a", release="b")
+    assert {kind for kind, name in found if name != "a.b"} == set()
 
 
-def test_keda_scales_by_the_lag_of_the_group_with_the_detectors_identity() -> None:
-    objects = render(OURS, detector={"autoscaling": {"by": "keda", "maxReplicas": 6}})
-    scaled = pick(objects, "ScaledObject")["spec"]
-    trigger = scaled["triggers"][0]
-    assert scaled["maxReplicaCount"] == 6
-    assert trigger["metadata"]["consumerGroup"] == VALUES["detector"]["consumerGroup"]
-    secrets = pick(objects, "TriggerAuthentication")["spec"]["secretTargetRef"]
-    assert {s["parameter"]: s["name"] for s in secrets} == {
-        "ca": "kafka-cluster-ca-cert",
-        "cert": "detector",
-        "key": "detector",
+@pytest.mark.parametrize("chart", [OURS, KAFKA])
+def test_a_chart_above_may_switch_it_on_and_off(chart: str, tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    name = Path(chart).name
+    shutil.copytree(chart, above / "charts" / name)
+    version = yaml.safe_load(Path(chart, "Chart.yaml").read_text("utf-8"))["version"]
+    dependency = {"name": name, "version": version, "condition": f"{name}.enabled"}
+    about = {"apiVersion": "v2", "name": "above", "version": "1.0.0", "dependencies": [dependency]}
+    (above / "Chart.yaml").write_text(yaml.safe_dump(about), encoding="utf-8")
+    assert render(str(above), **{name: {"enabled": True}, "global": {"of": "others"}})
+    assert render(str(above), **{name: {"enabled": False}}) == []
+
+
+def test_a_cluster_issuer_may_make_the_certificate() -> None:
+    issuer = {"certManagerIssuer": "ours", "certManagerIssuerKind": "ClusterIssuer"}
+    certificate = pick(render(OURS, operator={"webhook": issuer}), "Certificate")
+    assert certificate["spec"]["issuerRef"] == {"kind": "ClusterIssuer", "name": "ours"}
+
+
+def test_large_numbers_are_written_out() -> None:
+    values = OUR_ROWS["names that are numbers, and numbers that are large"]
+    environment = {
+        v["name"]: v.get("value") for v in container(workloads(**values)["detector"])["env"]
     }
+    assert environment["SCORE_THRESHOLD"] == environment["NO"] == "1000000"
+    assert environment["MAX_FUTURE_SECONDS"] == "10000000"
+    assert environment["ON"] == "true"
 
 
-def test_with_cert_manager_the_operator_needs_no_rights_on_the_cluster() -> None:
+def test_with_cert_manager_the_operator_only_reads_its_own_configuration() -> None:
     objects = render(OURS, operator={"webhook": {"certManagerIssuer": "ours"}})
     webhook = pick(objects, "ValidatingWebhookConfiguration")
     certificate = pick(objects, "Certificate")
     injected = webhook["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
     assert injected == f"default/{certificate['metadata']['name']}"
-    assert not any(o["kind"] == "ClusterRoleBinding" for o in objects)
+    bound = pick(objects, "ClusterRoleBinding")["roleRef"]["name"]
+    (role,) = [o for o in objects if o["kind"] == "ClusterRole" and o["metadata"]["name"] == bound]
+    assert role["rules"] == [
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["validatingwebhookconfigurations"],
+            "resourceNames": [webhook["metadata"]["name"]],
+            "verbs": ["get"],
+        }
+    ]
 
 
 def test_the_resource_stays_when_the_release_goes() -> None:
@@ -279,7 +291,8 @@ def schema_paths(schema: dict[str, Any], path: str = "") -> set[str]:
 
 def test_the_schema_knows_the_values_and_no_others() -> None:
     schema = json.loads(Path(OURS, "values.schema.json").read_text("utf-8"))
-    known = schema_paths(schema) - {"global"}
+    # Not ours: what charts share, and the condition of a chart above.
+    known = schema_paths(schema) - {"global", "enabled"}
     for path in paths(VALUES):
         assert any(path == k or path.startswith(f"{k}.") for k in known), path
     for path in known:
@@ -297,6 +310,8 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
         ({"detector": {"maxLateSeconds": 90000}}, "maxLateSeconds"),
         ({"operator": {"env": {"KEYED_BY": "target"}}}, "KEYED_BY"),
         ({"operator": {"webhook": {"failurePolicy": "Maybe"}}}, "failurePolicy"),
+        ({"detector": {"kind": "DaemonSet"}}, "kind"),
+        ({"networkPolicy": {"consoleFrom": [{}]}}, "consoleFrom"),
         ({"kafka": {"topics": {"frauds": "x"}}}, "frauds"),
         ({"image": {"digest": "sha256:12"}}, "digest"),
         ({"detector": {"env": {"LOG_LEVEL": "debug"}}}, "LOG_LEVEL"),
@@ -328,5 +343,5 @@ def test_a_values_file_with_a_misspelt_key_is_refused(
 
 
 def test_the_readme_has_every_value() -> None:
-    """`python -m tests.charts.readme charts/fraud-detection` writes it."""
+    """`python -m tools.shipped.chart_readme charts/fraud-detection` writes it."""
     assert Path(OURS, "README.md").read_text("utf-8") == readme(Path(OURS))

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from services.detector.settings import DetectorSettings
-from services.local_kubernetes import ControlPlaneError
 from services.streams.stream import MESSAGE_MAX_BYTES
 from tests.charts import rendering
 from tests.charts.matrix import DEV, KAFKA_ROWS, PRODUCTION, values_of
-from tests.charts.readme import readme
 from tests.charts.rendering import KAFKA, OURS, dry_run, helm, pick, template
 from tests.charts.strimzi import STRIMZI_KINDS
+from tools.local_kubernetes import ControlPlaneError
+from tools.shipped.chart_readme import readme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,17 +34,23 @@ RIGHTS = {
     "generator": {("Write", "topic", "literal", TOPIC)},
     "detector": {
         ("Read", "topic", "literal", TOPIC),
+        ("DescribeConfigs", "topic", "literal", TOPIC),
         ("Read", "group", "literal", GROUP),
         ("Write", "transactionalId", "prefix", f"{GROUP}-"),
         *(("Write", "topic", "literal", output) for output in OUTPUTS),
+        *(("DescribeConfigs", "topic", "literal", output) for output in OUTPUTS),
     },
     "tail": {
         ("Read", "group", "prefix", "fraud-tail-"),
         *(("Read", "topic", "literal", output) for output in OUTPUTS),
     },
-    "console": {("Read", "topic", "literal", OUTPUTS[1])},
+    "console": {
+        ("Read", "topic", "literal", OUTPUTS[1]),
+        ("Describe", "group", "prefix", "fraud-console-"),
+    },
     "tester": {
         ("Write", "topic", "literal", TOPIC),
+        ("Describe", "group", "prefix", "fraud-round-trip-"),
         *(("Read", "topic", "literal", output) for output in OUTPUTS),
     },
 }
@@ -56,7 +62,7 @@ def render(*files: str, **options: Any) -> list[dict[str, Any]]:
     return rendering.render(KAFKA, *files, **{"release": "kafka", **options})
 
 
-def refusal(**values: Any) -> str:
+def rejection(**values: Any) -> str:
     """What helm says of values that it has to refuse."""
     done = template(KAFKA, **values)
     assert done.returncode, done.stdout
@@ -159,6 +165,12 @@ def test_a_record_with_headers_fits_the_topics_it_goes_to(size: str) -> None:
     largest = {name: topic["config"]["max.message.bytes"] for name, topic in topics.items()}
     for output in OUTPUTS:
         assert largest[TOPIC] < largest[output] <= MESSAGE_MAX_BYTES
+
+
+def test_what_a_batch_of_the_input_decompresses_to_is_bounded_by_its_codec() -> None:
+    topics = of_kind(render(), "KafkaTopic")
+    codecs = {name: topic["config"].get("compression.type") for name, topic in topics.items()}
+    assert codecs == {TOPIC: "zstd", **dict.fromkeys(OUTPUTS)}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -284,7 +296,7 @@ MISSPELT = dict(misspelt(VALUES))
 
 @pytest.mark.parametrize(("where", "values"), MISSPELT.items(), ids=list(MISSPELT))
 def test_a_key_that_is_not_known_is_refused_by_name(where: str, values: dict[str, Any]) -> None:
-    said = refusal(**values)
+    said = rejection(**values)
     assert "misspelt" in said
     assert all(part.strip("0123456789]") in said for part in where.replace("[", ".").split("."))
 
@@ -306,7 +318,7 @@ def test_a_key_that_is_not_known_is_refused_by_name(where: str, values: dict[str
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(values: dict[str, Any], said: str) -> None:
-    assert said in refusal(**values)
+    assert said in rejection(**values)
 
 
 def pool(**changes: Any) -> dict[str, Any]:
@@ -331,7 +343,7 @@ def pool(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_values_that_do_not_go_together_are_refused(values: dict[str, Any], said: str) -> None:
-    assert said in refusal(**values)
+    assert said in rejection(**values)
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -372,7 +384,7 @@ def test_the_notes_say_the_next_three_commands(all_kinds: ApiServer) -> None:
 
 def test_the_readme_is_that_of_these_values() -> None:
     assert readme(Path(KAFKA)) == Path(KAFKA, "README.md").read_text("utf-8"), (
-        f"write it anew: python -m tests.charts.readme {KAFKA}"
+        f"write it anew: python -m tools.shipped.chart_readme {KAFKA}"
     )
 
 

@@ -27,7 +27,7 @@ def test_without_being_asked_for_there_are_no_resources_of_the_prometheus_operat
 
 @pytest.mark.parametrize("component", ["detector", "generator", "operator"])
 def test_the_pods_of_each_service_are_read_at_their_status_port(component: str) -> None:
-    objects = render(OURS, release="two", podMonitors=ON)
+    objects = render(OURS, release="two", podMonitors=ON, generator={"enabled": True})
     monitor = pick(objects, "PodMonitor", f"two-{component}")
     (pod,) = [
         o["spec"]["template"]
@@ -46,7 +46,7 @@ def test_the_pods_of_each_service_are_read_at_their_status_port(component: str) 
 
 
 def test_without_a_generator_none_is_read() -> None:
-    objects = render(OURS, podMonitors=ON, generator={"enabled": False})
+    objects = render(OURS, podMonitors=ON)
     assert len(of_kind(objects, "PodMonitor")) == 2
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.local_kubernetes import ControlPlaneError
 from tests.charts.matrix import ROWS, Row, single_changes
 from tests.charts.rendering import KAFKA, OURS, dry_run, render
+from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
@@ -22,7 +22,7 @@ CHANGES = {chart: dict(single_changes(chart)) for chart in (OURS, KAFKA)}
 
 
 def rendered(row: Row, namespace: str) -> list[dict[str, Any]]:
-    return render(row.chart, *row.files, release="payments", namespace=namespace, **row.values)
+    return render(row.chart, *row.files, release="on", namespace=namespace, **row.values)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -65,5 +65,5 @@ def test_a_field_that_no_schema_has_is_refused_in_every_kind(
     with pytest.raises(ControlPlaneError) as caught:
         dry_run(all_kinds, namespace, list(by_kind.values()))
     said = str(caught.value)
-    refused = re.findall(r'Error\((\w+)\.spec\): unknown field "misspelt"', said)
-    assert sorted(refused) == sorted(by_kind), said
+    rejected = re.findall(r'Error\((\w+)\.spec\): unknown field "misspelt"', said)
+    assert sorted(rejected) == sorted(by_kind), said

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from services.local_kubernetes import program
 from tests.charts.rendering import pick
 from tests.charts.strimzi import install_crds
+from tools.local_kubernetes import program
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
@@ -50,7 +50,7 @@ def _render(profile: str) -> str:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -97,7 +97,7 @@ def test_sizes(
 ) -> None:
     pools = [one["spec"] for one in rendered if one["kind"] == "KafkaNodePool"]
     assert sum(pool["replicas"] for pool in pools if "broker" in pool["roles"]) == brokers
-    assert pick(rendered, "StatefulSet")["spec"]["replicas"] == detectors
+    assert pick(rendered, "Deployment", "fraud-detector")["spec"]["replicas"] == detectors
     names = [one["metadata"]["name"] for one in rendered if one["kind"] == "Deployment"]
     assert names.count("fraud-generator") == generators
 
@@ -105,7 +105,9 @@ def test_sizes(
 @pytest.mark.parametrize("profile", ["external-broker"])
 def test_only_what_is_ours_goes_to_a_broker_elsewhere(rendered: list[dict[str, Any]]) -> None:
     assert not STRIMZIS & {one["kind"] for one in rendered}
-    (container,) = pick(rendered, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    (container,) = pick(rendered, "Deployment", "fraud-detector")["spec"]["template"]["spec"][
+        "containers"
+    ]
     settings = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert settings["KAFKA_BROKER_URL"] == BROKERS
     assert "KAFKA_SECURITY_PROTOCOL" not in settings

@@ -10,13 +10,13 @@ import pytest
 
 from services.cli import main as fraud
 from services.cli.round_trip import own_transaction
-from services.this_machine import free_ports
 from tests.streaming import Service, Topics, produce, read_all, until
+from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 kafka = pytest.mark.kafka
 

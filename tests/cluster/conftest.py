@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from services.local_kubernetes import Docker, MachineError, Node, build
+from tools.local_kubernetes import Docker, MachineError, Node, build
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -67,7 +68,10 @@ def image(node: Node, request: pytest.FixtureRequest) -> Image:
 
 
 def say(request: pytest.FixtureRequest, line: str) -> None:
-    """Print a line past pytest's capture: a figure that a reader of the log wants."""
+    """Print a line past pytest's capture: a figure that a reader of the log wants.
+
+    To stderr, because xdist's processes have no stdout.
+    """
     capture: Any = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print(f"\n{line}")  # noqa: T201 - for people
+        print(f"\n{line}", file=sys.stderr)  # noqa: T201 - for people

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from services.local_kubernetes import Node
+from tools.local_kubernetes import Node
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import yaml
 
-from services.local_kubernetes import Docker, Node, build
 from tests.charts.rendering import OURS
+from tools.local_kubernetes import Docker, Node, build
 
 FIELD = "owner"
 IMAGE = "fraud-detection:newer"
-_PARTS = ("services", "charts", "Dockerfile", ".dockerignore", "requirements.txt")
+_PARTS = ("services", "tools", "charts", "Dockerfile", ".dockerignore", "requirements.txt")
 _MODEL = "services/rules/model.py"
 # The last field of a rule's spec; the new one comes before it.
 _PLACE = "    examples: Annotated[\n        tuple[Example, ...],\n"
@@ -39,7 +39,7 @@ def newer(node: Node, project: Path) -> Newer:
     model = (project / _MODEL).read_text(encoding="utf-8")
     assert model.count(_PLACE) == 1
     (project / _MODEL).write_text(model.replace(_PLACE, _NEW + _PLACE), encoding="utf-8")
-    generate = [sys.executable, "-m", "services.operator.resource_definition"]
+    generate = [sys.executable, "-m", "tools.shipped.resource_definition"]
     definition = subprocess.check_output(generate, cwd=project, text=True)
     assert FIELD in fields(yaml.safe_load(definition))
     (project / OURS / "files/fraudrules.yaml").write_text(definition, encoding="utf-8")

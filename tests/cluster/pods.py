@@ -6,11 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from services.local_kubernetes import ControlPlaneError
 from tests.streaming import until
+from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 POD_SECURITY = {
     "runAsNonRoot": True,
@@ -72,7 +72,7 @@ class Pods:
     def shell(self, name: str) -> None:
         """Make a pod to run commands in, and wait until it is there."""
         self.run(name, command=["sleep", "infinity"])
-        self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=180s")
 
     def execute(self, name: str, script: str) -> str:
         """Run a shell script in a pod, and give what it printed, errors too."""
@@ -86,7 +86,7 @@ class Pods:
     def exit_code(self, name: str) -> int:
         """Wait until a pod has ended, and give the exit code."""
         path = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 180.0
         while not (code := self.kubectl("get", "pod", name, "-o", path)):
             assert time.monotonic() < deadline, f"{name} does not end"
             time.sleep(0.1)

@@ -10,19 +10,19 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from services.local_kubernetes import ControlPlaneError, program
 from tests.charts.rendering import OURS, helm
 from tests.streaming import WAIT_SECONDS
+from tools.local_kubernetes import ControlPlaneError, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 NAMESPACE = "fraud"
 WORKLOADS = (
     "deployment/fraud-operator",
-    "statefulset/fraud-detector",
+    "deployment/fraud-detector",
     "deployment/fraud-generator",
 )
 _NAME = "fraud"
@@ -61,7 +61,7 @@ class Release:
     def rolled_out(self, *workloads: str) -> None:
         """Wait until workloads, or all of them, are as they are to be."""
         for workload in workloads or WORKLOADS:
-            self.kubectl("rollout", "status", workload, "--timeout=240s")
+            self.kubectl("rollout", "status", workload, "--timeout=600s")
 
     def apply(self, rule: str) -> int:
         """Apply a FraudRule, and give its generation."""

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from services.this_machine import die_with_parent
 from tests.streaming import until
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 # The image is pushed whole the first time.
-FIRST_SECONDS = 300.0
-EDIT_SECONDS = 120.0
-DOWN_SECONDS = 120.0
+FIRST_SECONDS = 900.0
+EDIT_SECONDS = 300.0
+DOWN_SECONDS = 300.0
 SERVICES = ("detector", "generator", "operator")
 _CRD = "fraudrules.frauddetection.io"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.local_kubernetes.debian import _debian_mirrors
+from tools.local_kubernetes.debian import _debian_mirrors
 
 
 @pytest.mark.parametrize(

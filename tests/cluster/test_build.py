@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kubernetes import Docker, MachineError, build
-from services.local_kubernetes.debian import IMAGE as BASE
+from tools.local_kubernetes import Docker, MachineError, build
+from tools.local_kubernetes.debian import IMAGE as BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

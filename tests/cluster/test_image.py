@@ -8,16 +8,15 @@ from tests.cluster.conftest import Image, say
 from tests.cluster.pods import Pods
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 pytestmark = pytest.mark.cluster
 
 # Seen: 492 MB, of which Debian is 79, Python 35, and llvmlite, numba's compiler, 173.
 MOST_BYTES = 520e6
 # From the start of the process to its first line, on two busy cores. Seen: 1 s.
-START_SECONDS = 6.0
 # Compiling instead of loading takes 10 s.
-PREPARE = 'python -c "from services.windows import prepare; prepare()"'
+PREPARE = 'python -c "from services import columns, windows; columns.prepare(); windows.prepare()"'
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +53,18 @@ def test_console_starts_with_its_page_and_waits_for_kafka(pods: Pods) -> None:
     assert '"started"' in pods.log_with("console", "topic not read")
 
 
+def test_trusts_public_authorities(pods: Pods) -> None:
+    count = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
+    assert int(pods.execute("shell", f'python -c "{count}"')) > 50
+
+
 def test_unknown_service_is_refused(pods: Pods) -> None:
     pods.run("misspelt", args=["detektor"])
     assert "services.detektor" in pods.log_with("misspelt", "No module")
     assert pods.exit_code("misspelt") == 1
 
 
-def test_detector_logs_within_seconds(pods: Pods, request: pytest.FixtureRequest) -> None:
+def test_detector_starts(pods: Pods, request: pytest.FixtureRequest) -> None:
     rules = "--from-file=k8s/rules/high-amount.yaml"
     pods.kubectl("create", "configmap", "rules", rules)
     text = pods.kubectl("get", "configmap", "rules", "-o", r"jsonpath={.data.high-amount\.yaml}")
@@ -77,16 +81,15 @@ detector.kill()
     seconds, line = pods.kubectl("exec", "shell", "--", "python", "-c", script).split(" ", 1)
     assert '"started"' in line
     say(request, f"a detector's first line came after {float(seconds):.2f} s")
-    assert float(seconds) < START_SECONDS
 
 
-def test_windows_are_loaded_and_not_compiled(pods: Pods) -> None:
+def test_machine_code_is_loaded_and_not_compiled(pods: Pods) -> None:
     said = pods.execute("shell", f"fraud-service detector; NUMBA_DEBUG_CACHE=1 {PREPARE}")
-    assert said.count("data loaded from") >= 5
+    assert said.count("data loaded from") >= 7
     assert "data saved" not in said
 
 
-def test_compiled_windows_would_be_noticed(pods: Pods) -> None:
+def test_compiling_would_be_noticed(pods: Pods) -> None:
     said = pods.execute(
         "shell", f"export NUMBA_CACHE_DIR=/dev/shm/new NUMBA_DEBUG_CACHE=1; {PREPARE}"
     )
@@ -128,4 +131,4 @@ def test_has_no_pip_and_no_leftovers_of_the_build(pods: Pods) -> None:
 def test_has_only_what_the_services_run_from(pods: Pods) -> None:
     names = pods.execute("shell", "ls /opt/app /opt/app/services").split()
     assert {"detector", "generator", "operator"} <= set(names)
-    assert not {"tests", "local_kafka", "local_kubernetes", "demo", "Dockerfile"} & set(names)
+    assert not {"tests", "tools", "Dockerfile"} & set(names)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kubernetes import program
-from services.this_machine import cache_folder
 from tests.cluster.traces import traces
 from tests.streaming import until
+from tools.local_kubernetes import program
+from tools.this_machine import cache_folder
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 pytestmark = pytest.mark.cluster
 
@@ -78,12 +78,12 @@ def test_kind_is_asked_where_docker_answers(tmp_path: Path) -> None:
 
 def _run(command: str, cache: Path, path: str = PATH) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "services.local_kubernetes", command],
+        [sys.executable, "-m", "tools.local_kubernetes", command],
         env={**os.environ, "FRAUD_CACHE": str(cache), "PATH": path},
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

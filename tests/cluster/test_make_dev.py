@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kubernetes import cluster
-from services.this_machine import cache_folder
 from tests.cluster.skaffolding import DOWN_SECONDS, EDIT_SECONDS, Skaffold, definition_of_nobody
 from tests.streaming import until
+from tools.local_kubernetes import cluster
+from tools.this_machine import cache_folder
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import Node
     from tests.cluster.conftest import Image
+    from tools.local_kubernetes import Node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.kafka]
 
 NAMESPACE = "make-dev"
-DEV = [sys.executable, "-m", "services.local_kubernetes", "dev", f"--namespace={NAMESPACE}"]
+DEV = [sys.executable, "-m", "tools.local_kubernetes", "dev", f"--namespace={NAMESPACE}"]
 
 
 def test_a_broker_is_brought_to_a_node_without_strimzi(

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kubernetes import Docker
-from services.local_kubernetes.dev import environment_of, skaffold
 from tests.charts.strimzi import install_crds
 from tests.cluster.conftest import say
 from tests.cluster.skaffolding import (
@@ -26,12 +24,14 @@ from tests.cluster.skaffolding import (
 )
 from tests.streaming import read_all, until
 from tests.strimzi.stand_in import StandIn
+from tools.local_kubernetes import Docker
+from tools.local_kubernetes.dev import environment_of, skaffold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.local_kubernetes import Node
     from tests.cluster.conftest import Image
+    from tools.local_kubernetes import Node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.kafka]
 

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kubernetes.machine import command
-from services.local_kubernetes.state import PARENT
+from tools.local_kubernetes.machine import command
+from tools.local_kubernetes.state import PARENT
 
 if TYPE_CHECKING:
-    from services.local_kubernetes import Node
+    from tools.local_kubernetes import Node
 
 
 def traces(name: str) -> dict[str, list[str]]:

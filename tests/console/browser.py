@@ -17,13 +17,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from services.this_machine import die_with_parent
 from tests.streaming import until
+from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 180.0
 # Gives the browser its pipes as 3 and 4, whatever they are called here.
 _START = (
     "import os, sys; r, w, *run = sys.argv[1:]; "
@@ -103,7 +103,7 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         os.close(self._to)  # which ends it
         try:
-            self._process.wait(10)
+            self._process.wait(ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kafka import Broker
 from tests.console.browser import Browser, BrowserError
 from tests.console.scene import Scene
 from tests.kafka_fixtures import make_topics
 from tests.streaming import produce, until
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

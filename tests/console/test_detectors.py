@@ -132,3 +132,11 @@ def test_two_names_of_one_detector_are_one() -> None:
         detectors = Detectors([endpoint, Endpoint("localhost", endpoint.port)])
         ask(detectors)
     assert only(detectors).answers
+
+
+def test_a_detector_is_reached_by_ipv6() -> None:
+    with detector() as endpoint:
+        detectors = Detectors([Endpoint("::1", endpoint.port)])
+        ask(detectors)
+    assert only(detectors).address == f"[::1]:{endpoint.port}"
+    assert only(detectors).answers

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.local_kafka import Broker
 from tests.console.scene import address
 from tests.kafka_fixtures import make_topics
 from tests.streaming import Service, produce, until
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(settings: dict[str, str], said: s
         env=settings,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 2

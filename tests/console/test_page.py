@@ -17,8 +17,8 @@ from tests.streaming import produce, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from services.local_kafka import Broker
     from tests.console.browser import Browser
+    from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka
 

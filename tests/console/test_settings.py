@@ -8,6 +8,7 @@ from services.settings import SettingError, load
 
 def test_detectors_are_hosts_and_ports() -> None:
     assert endpoints("a:1, b.c:65535") == [Endpoint("a", 1), Endpoint("b.c", 65535)]
+    assert endpoints("[::1]:8080") == [Endpoint("::1", 8080)]
     assert endpoints(ConsoleSettings().detectors) == [Endpoint("localhost", 8080)]
 
 

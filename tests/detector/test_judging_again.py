@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from services.detector.judge import Judge, Topics
+from services.detector import offset_metadata
+from services.detector.judge import Judge
 from services.detector.keying import Keying
-from services.detector.partitions import Partition, Partitions, read_note, write_note
-from services.detector.reading import NEVER, Reader
+from services.detector.offset_metadata import OffsetMetadata
+from services.detector.outcomes import Topics
+from services.detector.partitions import Partition, Partitions
+from services.detector.reading import Reader
+from services.detector.stream_time import NEVER, Mark, StreamTime
 from services.rules import Compiler, Ruleset
 from services.rules.partition_windows import PartitionWindows
+from services.streams.identity import TopicIdentity
 from services.telemetry import metrics
 from services.transactions import load_schema
 from tests.detector.records import AT_MS, batch, record
@@ -27,13 +32,17 @@ PAYMENTS = {"name": "payments", "function": "Count", "groupBy": "source", "windo
 RULES = [rule("third", "payments >= 3", aggregates=[PAYMENTS])]
 
 
+BLOCK = 4
+
+
 class Ready:
     """Partitions that are ready, without a broker."""
 
     def __init__(self, ruleset: Ruleset, count: int) -> None:
         self.ruleset = ruleset
         self.warming = ()
-        self.stream_times = dict.fromkeys(range(count), NEVER)
+        self.stream_times = {p: StreamTime(0, size=BLOCK) for p in range(count)}
+        self.topic = TopicIdentity("id", 4)
         self.ready = {
             p: Partition(PartitionWindows(ruleset.windows, 1000), 0) for p in range(count)
         }
@@ -46,7 +55,7 @@ class Ready:
 
 def judge(count: int = 2) -> Judge:
     ruleset = Ruleset([COMPILER.compile(r) for r in RULES], COMPILER.environment)
-    reader = Reader(COMPILER.schema, max_future_ms=10**6, max_late_ms=1000)
+    reader = Reader(COMPILER.schema, max_future_ms=10**6, max_late_ms=1000, block_records=BLOCK)
     partitions = cast("Partitions", Ready(ruleset, count))
     topics = Topics("legit", "fraud", "dead")
     return Judge(reader, cast("RulesetSource", None), partitions, topics, Keying("source"))
@@ -74,7 +83,7 @@ def test_windows_have_a_record_once_however_often_it_comes() -> None:
     for _ in range(3):
         judging.aborted()
         assert went(judging, payments(0, 1, 2, 3)) == first
-    judging.committed()
+    judging.committed({})
     assert went(judging, payments(4)) == [("fraud", 5)]
 
 
@@ -96,6 +105,40 @@ def test_what_was_committed_after_all_does_not_come_and_is_not_waited_for() -> N
     assert not judging._again
 
 
+def test_what_was_committed_after_all_is_counted_and_no_lag() -> None:
+    def counted() -> float:
+        return float(metrics.TRANSACTIONS.labels("legit")._value.get())
+
+    judging, before = judge(), counted()
+    went(judging, payments(0, 1))
+    judging.aborted()
+    assert judging.rewound({0: 2, 1: -2}) == {}
+    assert not judging._again
+    assert counted() - before == 2
+    assert judging._partitions.ready[0].committed == 2
+    assert went(judging, payments(2)) == [("fraud", 3)]
+
+
+def test_a_commit_is_of_its_partitions_alone() -> None:
+    judging = judge()
+    went(judging, batch(*payments(0, 1).messages, *payments(0, partition=1).messages))
+    judging.committed({1: 1})
+    assert [judging._partitions.ready[p].committed for p in (0, 1)] == [0, 1]
+
+
+def test_a_partition_whose_committed_offset_is_of_another_log_goes_back_to_where_it_began() -> None:
+    judging = judge()
+    judging._partitions.ready[0].moved_to = 0
+    first = went(judging, payments(0, 1, 2))
+    judging.aborted()
+    assert judging.rewound({0: 6, 1: -2}) == {0: 0}
+    assert went(judging, payments(0, 1, 2)) == first
+    judging.committed({0: 3})
+    went(judging, payments(3))
+    judging.aborted()
+    assert judging.rewound({0: 3}) == {}
+
+
 def test_of_a_partition_that_was_lost_nothing_is_kept() -> None:
     judging = judge()
     went(judging, batch(*payments(0, 1).messages, *payments(0, 1, 2, partition=1).messages))
@@ -114,42 +157,53 @@ def test_the_money_of_frauds_is_counted_once_and_with_the_commit() -> None:
     judging.aborted()
     assert stopped() == before
     went(judging, batch(*made[:3]))
-    judging.committed()
+    judging.committed({})
     assert stopped() - before == 1000.0
     went(judging, batch(*made[3:]))
-    judging.committed()
+    judging.committed({})
     assert stopped() - before == 111_000.0
 
 
 def test_dead_letters_come_again_as_such() -> None:
     judging = judge()
-    made = [record(0, timestamp=AT_MS), record(1, timestamp=AT_MS - 5000), record(2, value=b"{")]
+    made = [record(n, timestamp=AT_MS) for n in range(BLOCK)]
+    made += [record(BLOCK, timestamp=AT_MS - 5000), record(BLOCK + 1, value=b"{")]
     first = went(judging, batch(*made))
-    assert [topic for topic, _ in first] == ["legit", "dead", "dead"]
+    assert [topic for topic, _ in first[BLOCK:]] == ["dead", "dead"]
     judging.aborted()
     assert went(judging, batch(*made)) == first
 
 
-def test_the_note_of_an_offset_is_the_stream_time_there_also_after_an_abort() -> None:
+def test_the_metadata_of_an_offset_leads_back_to_its_stream_time_also_after_an_abort() -> None:
+    def written(time_ms: int, block: int) -> str:
+        return offset_metadata.write(Mark(time_ms, block), TopicIdentity("id", 4))
+
     judging = judge()
-    went(judging, payments(0, 1, step_ms=100))
-    judging.committed()
-    assert judging.note(0) == write_note(AT_MS + 100)
-    went(judging, payments(2, 3, step_ms=100))
+    went(judging, payments(0, 1, 2, step_ms=100))
+    judging.committed({})
+    assert judging.note(0) == written(NEVER, 0)
+    went(judging, payments(3, 4, 5, step_ms=100))
+    assert judging.note(0) == written(AT_MS + 100, BLOCK)
     judging.aborted()
-    assert judging.note(0) == write_note(AT_MS + 100)
-    went(judging, payments(2, step_ms=100))
-    assert judging.note(0) == write_note(AT_MS + 200)
+    assert judging.note(0) == written(NEVER, 0)
     went(judging, payments(3, 4, step_ms=100))
-    assert judging.note(0) == write_note(AT_MS + 400)
-    assert judging.note(1) == ""
+    assert judging.note(0) == written(NEVER, 0)
+    went(judging, payments(5, 6, step_ms=100))
+    assert judging.note(0) == written(AT_MS + 100, BLOCK)
+    assert judging.note(1) == written(NEVER, 0)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"streamTime": "x"}', "stale note"])
-def test_metadata_of_others_is_no_note(text: str | None) -> None:
-    assert read_note(text) == NEVER
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "{}", '{"streamTime": "x"}', "stale note", '{"v": 2, "block": 4}']
+)
+def test_metadata_of_others_tells_nothing(text: str | None) -> None:
+    assert offset_metadata.read(text) == OffsetMetadata()
+    assert offset_metadata.read(text).mark(9, BLOCK) == Mark(NEVER, 8)
 
 
-def test_a_note_is_read_as_it_was_written() -> None:
-    assert read_note(write_note(AT_MS)) == AT_MS
-    assert write_note(NEVER) == ""
+def test_metadata_is_read_as_it_was_written() -> None:
+    for mark in (Mark(AT_MS, 4096), Mark(NEVER, 0)):
+        text = offset_metadata.write(mark)
+        assert offset_metadata.read(text).mark(5000, BLOCK) == mark
+    before = offset_metadata.read(f'{{"streamTime":{AT_MS}}}')
+    assert before.mark(9, BLOCK) == Mark(AT_MS, 8)

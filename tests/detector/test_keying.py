@@ -16,7 +16,7 @@ def sampled(field: str, key: bytes | None, times: int = 1, **fields: Any) -> dic
     keying = Keying(field)
     for n in range(times):
         made = batch(record(n, key=key, **fields))
-        keying.sample(made, READER.read(made, {}))
+        keying.sample(made, READER.read(made, {0: READER.stream_time(0)}))
     return keying.page()
 
 
@@ -44,7 +44,7 @@ def test_a_producer_that_was_mended_is_forgiven() -> None:
     keying = Keying("source")
     for n in range(SAMPLES + 5):
         made = batch(record(n, key=b"other" if n < 5 else b"a"))
-        keying.sample(made, READER.read(made, {}))
+        keying.sample(made, READER.read(made, {0: READER.stream_time(0)}))
     assert keying.page() == {"field": "source", "sampled": SAMPLES, "mismatched": 0}
 
 
@@ -52,12 +52,12 @@ def test_any_of_a_batch_may_be_the_sample() -> None:
     keying = Keying("source")
     made = batch(*(record(n, key=b"other" if n == 3 else b"a") for n in range(5)))
     for _ in range(5):
-        keying.sample(made, READER.read(made, {}))
+        keying.sample(made, READER.read(made, {0: READER.stream_time(0)}))
     assert keying.mismatched == 1
 
 
 def test_what_is_no_transaction_is_no_sample() -> None:
     keying = Keying("source")
     made = batch(record(0, key=b"x", value=b"{"), record(1, key=b"a"))
-    keying.sample(made, READER.read(made, {}))
+    keying.sample(made, READER.read(made, {0: READER.stream_time(0)}))
     assert keying.page() == {"field": "source", "sampled": 1, "mismatched": 0}

@@ -62,6 +62,6 @@ def test_what_lies_an_hour_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     recent.start()
     try:
         assert "of-this-test-too" in recent.page()["matches"]
-        until(lambda: "of-this-test-too" not in recent.page()["matches"], "it is forgotten", 10)
+        until(lambda: "of-this-test-too" not in recent.page()["matches"], "it is forgotten")
     finally:
         recent.stop()

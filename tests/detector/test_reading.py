@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.detector.reading import Reader
+from services.detector.stream_time import NEVER, StreamTime
 from services.transactions import load_schema
 from tests.detector.records import AT_MS, batch, record
 
 LATE_MS, FUTURE_MS = 1000, 5000
-READER = Reader(load_schema(None), max_future_ms=FUTURE_MS, max_late_ms=LATE_MS)
+SIZE = 4
+READER = Reader(load_schema(None), max_future_ms=FUTURE_MS, max_late_ms=LATE_MS, block_records=SIZE)
+
+
+def stream_times() -> dict[int, StreamTime]:
+    return {partition: READER.stream_time(0) for partition in range(3)}
+
 
 steps = st.tuples(
     st.integers(0, 2),
@@ -18,22 +27,22 @@ steps = st.tuples(
 
 
 @given(st.lists(st.lists(steps, max_size=8), max_size=6))
-def test_what_is_late_is_told_by_the_transactions_before_it_in_its_partition(
+def test_what_is_late_is_decided_by_the_blocks_before_it_in_its_partition(
     batches: list[list[tuple[int, int, bool]]],
 ) -> None:
-    latest: dict[int, int] = {}
-    stream_times: dict[int, int] = {}
+    open_blocks: dict[int, dict[int, list[int]]] = {}
+    times = stream_times()
     base = 0
     offset = 0
     for part in batches:
         records = []
         for partition, step, good in part:
             base = max(0, min(base + step, FUTURE_MS + 1))
-            value = {} if good else {"value": b"{"}
+            value: dict[str, Any] = {} if good else {"value": b"{"}
             records.append(record(offset, partition, timestamp=AT_MS + base, **value))
             offset += 1
         made = batch(*records)
-        read = READER.read(made, stream_times)
+        read = READER.read(made, times)
         wanted = {}
         for i, message in enumerate(made.messages):
             partition, time_ms = message.partition() or 0, time_of(message.value())
@@ -41,11 +50,18 @@ def test_what_is_late_is_told_by_the_transactions_before_it_in_its_partition(
                 wanted[i] = "malformed_json"
             elif time_ms - AT_MS > FUTURE_MS:
                 wanted[i] = "timestamp_in_future"
-            elif time_ms < latest.get(partition, time_ms) - LATE_MS:
-                wanted[i] = "timestamp_too_late"
             else:
-                latest[partition] = max(latest.get(partition, time_ms), time_ms)
-        assert {i: str(refusal.reason) for i, refusal in read.refused.items()} == wanted
+                blocks = open_blocks.setdefault(partition, {})
+                own = (message.offset() or 0) // SIZE
+                before = [
+                    sorted(b)[(len(b) - 1) // 2]
+                    for n, b in blocks.items()
+                    if n < own and len(b) > 2
+                ]
+                blocks.setdefault(own, []).append(time_ms)
+                if time_ms < max(before, default=NEVER) - LATE_MS:
+                    wanted[i] = "timestamp_too_late"
+        assert {i: str(rejection.reason) for i, rejection in read.rejected.items()} == wanted
         assert len(read.transactions) == len(read.times_ms) == len(made.messages) - len(wanted)
         assert [t.timestamp for t in read.transactions] == read.times_ms.tolist()
         assert [m.offset() for m in read.messages(made)] == [
@@ -53,7 +69,6 @@ def test_what_is_late_is_told_by_the_transactions_before_it_in_its_partition(
         ]
         by_run = [partition for partition, begin, end in read.runs for _ in range(begin, end)]
         assert by_run == [m.partition() for m in read.messages(made)]
-    assert {p: at for p, at in stream_times.items() if p in latest} == latest
 
 
 def time_of(value: bytes | None) -> int | None:
@@ -62,10 +77,10 @@ def time_of(value: bytes | None) -> int | None:
 
 
 def test_out_of_order_is_counted_where_it_is_judged() -> None:
-    times = [0, 10, 5, 10, 9, -2000]
+    times = [0, 10, 10, 10, 5, 10, 9, -2000]
     made = batch(*(record(i, timestamp=AT_MS + t) for i, t in enumerate(times)))
-    read = READER.read(made, {})
-    assert (read.out_of_order, len(read.refused)) == (2, 1)
+    read = READER.read(made, stream_times())
+    assert (read.out_of_order, len(read.rejected)) == (2, 1)
 
 
 def test_a_batch_is_ordered_by_partition_and_keeps_the_order_within() -> None:
@@ -77,4 +92,4 @@ def test_a_batch_is_ordered_by_partition_and_keeps_the_order_within() -> None:
 
 def test_a_missing_timestamp_is_the_records() -> None:
     made = batch(record(0), record(1, timestamp=AT_MS - 500))
-    assert READER.read(made, {}).times_ms.tolist() == [AT_MS, AT_MS - 500]
+    assert READER.read(made, stream_times()).times_ms.tolist() == [AT_MS, AT_MS - 500]

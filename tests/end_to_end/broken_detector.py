@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from services.detector.__main__ import main
-from services.streams.delivery import Session
+from services.streams.session import Session
 from services.streams.stream import Stream
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _lingering(self: Stream) -> Config:
 def _commit_without_writing(self: Session) -> None:
     self._consumer.commit(offsets=self._positions, asynchronous=False)
     self.pending = 0
-    self._processor.committed()
+    self._processor.committed({p.partition: p.offset for p in self._positions})
 
 
 Stream.producer_config = _lingering  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ import sys
 from confluent_kafka import KafkaError, KafkaException
 
 from services.detector.__main__ import main
-from services.streams.delivery import Session
+from services.streams.session import Session
 
 
 def fail_sometimes() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from services.detector.__main__ import main
-from services.streams.delivery import Session
+from services.streams.session import Session
 
 if __name__ == "__main__":
     Session._on_revoke = lambda *_: os._exit(9)  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from tests.streaming import Service, Topics, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka
 

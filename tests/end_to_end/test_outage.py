@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.local_kafka import Broker
 from tests.end_to_end.test_exactly_once import wait_until_judged
 from tests.end_to_end.verdicts import problems
 from tests.kafka_fixtures import make_topics
 from tests.streaming import Service, read_all, wait_for
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from pathlib import Path

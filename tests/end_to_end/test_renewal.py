@@ -7,18 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import KafkaException
 
 from services.certificates import Authority
-from services.settings import load
+from services.settings import KafkaSettings, load
 from services.streams import clients
-from services.streams.clients import Certificates
+from services.streams.clients import Certificates, client_config
 from tests.end_to_end.verdicts import problems
 from tests.streaming import Service, Topics, read_all, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 
 def write(path: Path) -> None:
@@ -85,6 +86,32 @@ def test_a_link_that_is_swapped_is_a_renewal_and_a_file_that_is_away_is_none(
     assert known.renewed()
     shutil.rmtree(tmp_path / "second")
     assert not known.renewed()
+
+
+def test_a_folder_of_authorities_is_renewed_with_any_of_its_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "ca.crt")
+    known = certificates(tmp_path, monkeypatch)
+    (tmp_path / "ca.password").write_text("secret")
+    assert not known.renewed()
+    write(tmp_path / "ca-2026.crt")
+    assert known.renewed()
+    (tmp_path / "ca-2026.crt").unlink()
+    assert not known.renewed()
+    (tmp_path / "ca.crt").unlink()
+    assert not known.renewed()
+
+
+def test_a_folder_without_authorities_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(KafkaException, match=r"KAFKA_SSL_CA_LOCATION: .* has no file \*\.crt"):
+        client_config(KafkaSettings(kafka_ssl_ca_location=str(tmp_path)), "test")
+
+
+def test_without_authorities_of_its_own_a_client_trusts_the_systems() -> None:
+    encrypted = client_config(KafkaSettings(kafka_security_protocol="SSL"), "test")
+    assert encrypted["ssl.ca.location"] == "probe"
+    assert not [name for name in client_config(KafkaSettings(), "test") if name.startswith("ssl.")]
 
 
 def test_without_files_there_is_nothing_to_renew() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import oracle
 from tests.soak import scenarios
 from tests.soak.scenarios import Size
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from services.local_kafka import Broker
     from tests.soak.scenarios import Outcome
+    from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka
 
@@ -27,7 +28,8 @@ RECORDS = 60_000
 
 def test_a_restart_reads_as_much_again_as_windows_reach(broker: Broker, tmp_path: Path) -> None:
     outcome = scenarios.restart_at_the_edge(broker.bootstrap, tmp_path, Size(20, 0))
-    assert outcome.destinations == {"legit": 16, "timestamp_too_late": 4}
+    legit = 4 * (oracle.BLOCK + 4)
+    assert outcome.destinations == {"legit": legit, "timestamp_too_late": 4}
 
 
 @pytest.mark.parametrize(

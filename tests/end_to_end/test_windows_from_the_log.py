@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from tests.streaming import Service, Topics, produce, until, wait_for
+from tests.streaming import Service, Topics, delete_before, produce, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.local_kafka import Broker
+    from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka
 
@@ -60,11 +59,8 @@ def test_a_log_that_begins_too_late_is_said(
         wait_for(broker, topics.outputs, 6)
         assert page(detector)["windows"] == {"short": []}
         assert detector.stop() == 0
-        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-        places = [TopicPartition(topics.transactions, p, 4) for p in range(4)]
         partition = owner_of(broker, topics)
-        (cut,) = admin.delete_records([places[partition]]).values()
-        cut.result()
+        delete_before(broker, topics.transactions, partition, 4)
         detector.start()
         until(lambda: len(detector.lines("partitions ready")) == 2, "ready")
         (short,) = page(detector)["windows"]["short"]
@@ -73,10 +69,8 @@ def test_a_log_that_begins_too_late_is_said(
             lambda: text if "short_partitions 1" in (text := detector.get("/metrics")[1]) else "",
             "measured",
         )
-        (said,) = detector.lines(
-            "the log begins too late for the windows: raise the topic's retention"
-        )
-        assert said["partition"] == partition
+        (said,) = detector.lines("the windows lack records")
+        assert (said["partition"], said["reason"]) == (partition, "RetentionTooShort")
         produce(broker, topics.transactions, payments("alice", 1))
         assert counts(wait_for(broker, topics.outputs, 7))[0] == 1
         # Two of the six are left, and this one.

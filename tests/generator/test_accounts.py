@@ -25,8 +25,8 @@ from tests.generator.test_writing import values, without_time, written
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.local_kafka import Broker
     from tests.streaming import Topics
+    from tools.local_kafka import Broker
 
 SCHEMA = load_schema(None)
 NOW_MS = 1_790_000_000_000

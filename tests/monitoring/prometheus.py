@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
-from services.this_machine import die_with_parent, free_ports
 from tests.streaming import until
+from tools.this_machine import die_with_parent, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # What Kubernetes gives to every target of a PodMonitor; the queries select by it.
 NAMESPACE = "fraud"
 SCRAPE_SECONDS = 1
-START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
 # Where a packaged Prometheus is, whatever the PATH.
 _FOLDERS = "/usr/bin:/usr/local/bin"
 
@@ -175,7 +175,7 @@ class Prometheus:
         """
         url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - http, above
+            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - http, above
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:

@@ -129,7 +129,7 @@ def test_shortened_rules_are_the_same_but_for_their_times(tmp_path: Path) -> Non
     assert times.sub("", shortened) == times.sub("", rule_file())
     assert set(times.findall(shortened)) == {
         *("[5s]", "[10s]", "[30s]", "[60s]", "[360s]", "[1440s]", "offset 60s"),
-        *("for: 2s", "for: 5s", "for: 10s", "for: 15s"),
+        *("for: 0s", "for: 1s", "for: 2s", "for: 5s", "for: 10s", "for: 15s"),
     }
 
 

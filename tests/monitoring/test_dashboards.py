@@ -12,15 +12,15 @@ import pytest
 from prometheus_client import generate_latest
 
 from services.telemetry import metrics
-from services.this_machine import free_ports
 from tests.charts.rendering import pick, render
 from tests.kafka_fixtures import make_topics
 from tests.monitoring.alert_rules import rule_file
-from tests.monitoring.dashboards.__main__ import FOLDER, made
 from tests.monitoring.measured_broker import MeasuredBroker
 from tests.monitoring.prometheus import NAMESPACE, Prometheus, promtool
 from tests.operator.system import Operated, rule
 from tests.streaming import Service, produce, until
+from tools.shipped.dashboards.__main__ import FOLDER, made
+from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,8 +160,15 @@ def prometheus(
                 "kafka": [f"kafka-dual-0@{broker.metrics}"],
             }
             with Prometheus(folder, scrape) as prometheus:
+                largest = {"name": "largest", "function": "Max", "of": "amount"}
+                largest |= {
+                    "where": "transaction.amount > 1e9",
+                    "groupBy": "source",
+                    "window": "1h",
+                }
                 system.apply(
                     rule(severity="High"),
+                    rule("without-value", expression="largest > 1.0", aggregates=[largest]),
                     rule("small", mode="Shadow", expression="transaction.amount < 5.0"),
                     rule("failing", expression="1 / int(transaction.amount * 0.0) > 0"),
                     rule("bad", expression="transaction.amuont > 1.0"),
@@ -201,6 +208,6 @@ def test_every_query_finds_something(prometheus: Prometheus) -> None:
         return not left
 
     try:
-        until(all_found, "every query finds something", 60.0)
+        until(all_found, "every query finds something")
     except AssertionError:
         pytest.fail("these find nothing:\n" + "\n".join(left))

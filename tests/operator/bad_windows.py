@@ -82,7 +82,7 @@ WINDOWS_REFUSED_BY_SCHEMA = (
         "nine aggregates",
         "aggregates",
         [{**AGGREGATES[0], "name": f"payments_{i}"} for i in range(9)],
-        "length <= 8",
+        "expected 8 at most",
     ),
     windowed(
         "two aggregates of one name",
@@ -100,7 +100,7 @@ WINDOWS_REFUSED_BY_SCHEMA = (
     count("a dot", "name", "transaction.payments", _NAME),
     count("a letter that looks Latin", "name", "p\u0430yments", _NAME),
     count("a line end after it", "name", "payments\n", "ends in a newline"),
-    count("a long name", "name", "a" * 64, "length <= 63"),
+    count("a long name", "name", "a" * 64, "expected 63 at most"),
     count("a number for a name", "name", 5, "put the value in quotes"),
     count("no function", "function", ABSENT, "is missing"),
     count("a small letter", "function", "count", "write Count"),
@@ -137,11 +137,11 @@ WINDOWS_REFUSED_BY_SCHEMA = (
     count("a minute too many", "window", "61m", "expected 1h at most; write a shorter one"),
     count("a filter", "filter", "true", "known are name, function, groupBy, window, of, where"),
     count("a number for a condition", "where", 5, "Expected `str`, got `int`"),
-    count("a long condition", "where", "true || " * 130 + "true", "length <= 1024"),
+    count("a long condition", "where", "true || " * 130 + "true", "expected 1024 at most"),
     total("no field", "of", ABSENT, "found none, expected a field"),
     total("an empty field", "of", "", "name it, as in of: amount"),
     total("a misspelt of", "off", "amount", "did you mean `of`?"),
-    total("a long field", "of", "a" * 64, "length <= 63"),
+    total("a long field", "of", "a" * 64, "expected 63 at most"),
     windowed("given in words", "examples[0].given", "three before", "expected `array`, got `str`"),
     windowed(
         "given as one",
@@ -150,11 +150,16 @@ WINDOWS_REFUSED_BY_SCHEMA = (
         "Expected `array`, got `object`",
         'unknown field "spec.examples[0].given.every"',
     ),
-    windowed("17 given", "examples[0].given", [GIVEN] * 17, "length <= 16"),
+    windowed("17 given", "examples[0].given", [GIVEN] * 17, "expected 16 at most"),
     windowed("given null", "examples[0].given[0]", None, "Expected `object`, got `null`"),
     given("no transaction", "transaction", ABSENT, "is missing"),
     given("a transaction in words", "transaction", "alice pays", "expected `object`, got `str`"),
-    given("a transaction of 65 fields", "transaction", {f"f{i}": i for i in range(65)}, "<= 64"),
+    given(
+        "a transaction of 65 fields",
+        "transaction",
+        {f"f{i}": i for i in range(65)},
+        "expected 64 at most",
+    ),
     given("none", "repeat", 0, "found 0; expected `int` >= 1"),
     given("1001", "repeat", 1001, "found 1001; expected `int` <= 1000"),
     given("text for a number", "repeat", "3", "found '3'; expected `int`, got `str`"),
@@ -247,6 +252,6 @@ WINDOWS_REFUSED_BY_WEBHOOK = (
             }
             for i in range(11)
         ],
-        "what is given comes to 10001 transactions, and 10000 is the most",
+        "`given` has 10001 transactions; the limit is 10000",
     ),
 )

@@ -100,9 +100,9 @@ class Pods:
         if name not in self._due:
             return
         changed = json.dumps(pod.metadata.annotations)
-        poked = self._seen.get(name, changed) != changed
+        refreshed = self._seen.get(name, changed) != changed
         self._seen[name] = changed
-        if (poked or now > self._due[name]) and self._mount(name):
+        if (refreshed or now > self._due[name]) and self._mount(name):
             self._due[name] = now + SYNC_SECONDS
 
     def _mount(self, name: str) -> bool:

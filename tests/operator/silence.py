@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Self
 
@@ -14,6 +15,8 @@ class Proxy:
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        # The loop itself keeps no task, and the peer of a silent connection may have gone.
+        self._kept: set[asyncio.Task[None] | None] = set()
         self._age = 0
         self.port = 0
         self.connections_since_silence = 0
@@ -40,20 +43,30 @@ class Proxy:
 
     async def _end(self) -> None:
         self._server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A connection that was accepted before may begin its task only now.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._kept.add(asyncio.current_task())
         self.connections_since_silence += 1
         age = self._age
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        ends = [writer]
         try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+            ends.append(back)
             await asyncio.gather(self._pump(reader, back, age), self._pump(there, writer, age))
+        except asyncio.CancelledError:
+            pass  # the proxy ends
         finally:
-            for end in (writer, back):
+            for end in ends:
                 end.close()
+            for end in ends:
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, age: int

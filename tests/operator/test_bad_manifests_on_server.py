@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.cli import main
-from services.local_kubernetes import ControlPlaneError
-from services.this_machine import free_ports
 from tests.operator.bad_manifests import (
     REFUSED_BY_KUBECTL,
     REFUSED_BY_SCHEMA,
@@ -22,6 +20,8 @@ from tests.operator.bad_manifests import (
 )
 from tests.operator.one_wrong import GOOD, BadManifest
 from tests.streaming import Service, until
+from tools.local_kubernetes import ControlPlaneError
+from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ class Gate:
         """Apply a manifest, which is taken."""
         return self._server.kubectl("apply", *self._here, *options, "-f", "-", stdin=text)
 
-    def refusal(self, text: str, *options: str) -> str:
+    def rejection(self, text: str, *options: str) -> str:
         """Apply a manifest, which has to be refused, and give what kubectl said."""
         return self._server.kubectl_fails("apply", *self._here, *options, "-f", "-", stdin=text)
 
@@ -146,7 +146,7 @@ def test_a_field_below_or_beside_another_is_not_taken_for_it() -> None:
 def test_what_is_no_fraud_rule_is_refused_before_the_webhook_is_asked(
     gate: Gate, bad: BadManifest
 ) -> None:
-    said = gate.refusal(bad.text)
+    said = gate.rejection(bad.text)
     assert names_the_field(said, bad)
     assert WEBHOOK not in said
     assert gate.stored() == {}
@@ -156,7 +156,7 @@ def test_what_is_no_fraud_rule_is_refused_before_the_webhook_is_asked(
 def test_kubectl_prints_what_fraud_rules_check_prints_word_for_word(
     gate: Gate, tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: BadManifest
 ) -> None:
-    said = gate.refusal(bad.text)
+    said = gate.rejection(bad.text)
     assert names_the_field(said, bad)
     assert said.partition(REFUSED)[2] == words_of_check(bad, tmp_path, capsys)
     assert gate.stored() == {}
@@ -172,12 +172,12 @@ def words_of_check(bad: BadManifest, folder: Path, capsys: pytest.CaptureFixture
 
 @each(*REFUSED_BY_WEBHOOK)
 def test_a_dry_run_is_refused_in_the_same_words(gate: Gate, bad: BadManifest) -> None:
-    assert gate.refusal(bad.text, DRY) == gate.refusal(bad.text)
+    assert gate.rejection(bad.text, DRY) == gate.rejection(bad.text)
 
 
 @each(*SEVERAL_DOCUMENTS)
 def test_the_good_document_before_a_bad_one_is_taken(gate: Gate, bad: BadManifest) -> None:
-    assert names_the_field(gate.refusal(bad.text), bad)
+    assert names_the_field(gate.rejection(bad.text), bad)
     assert gate.stored() == {}
     assert gate.stored("good-rule")["spec"]["expression"] == GOOD["spec"]["expression"]
     gate.delete("good-rule")
@@ -192,6 +192,6 @@ def test_a_bad_edit_is_refused_and_the_rule_stays_as_it_was(gate: Gate) -> None:
     metadata = {"name": "edited-rule"}
     gate.apply(json.dumps(GOOD | {"metadata": metadata}))
     before = gate.stored("edited-rule")
-    said = gate.refusal(json.dumps(UNTYPED | {"metadata": metadata}))
+    said = gate.rejection(json.dumps(UNTYPED | {"metadata": metadata}))
     assert said.partition(REFUSED)[2].startswith("spec.expression: `>=` does not take")
     assert gate.stored("edited-rule")["spec"] == before["spec"]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.operator import resource_definition
 from services.operator.conditions import Reach, desired_status, news
 from services.operator.rulebook import Standing
 from services.rules import Problem
 from tests.rules.support import rule
+from tools.shipped import status as published
 
 Status = dict[str, Any]
 # How a rule stands, on how many detectors the version that decides is, and of how many.
@@ -23,7 +23,7 @@ Moment = tuple[Standing, int, int]
 
 NOW = "2026-01-01T12:00:00Z"
 LATER = "2026-01-01T12:00:05Z"
-PROBLEM = Problem(field="spec.expression", message="no field `amuont`", mend="did you mean it?")
+PROBLEM = Problem(field="spec.expression", message="no field `amuont`", hint="did you mean it?")
 
 
 def good(generation: int = 1, reason: str = "Accepted", *warnings: str) -> Standing:
@@ -79,25 +79,25 @@ def test_a_bad_rule_is_not_ready() -> None:
 
 
 def test_a_good_rule_says_which_generation_decides() -> None:
-    assert condition(status(good(7)), "Ready")["message"] == "generation 7 decides"
+    assert condition(status(good(7)), "Ready")["message"] == "generation 7 is in force"
 
 
 def test_a_rule_that_is_off_says_so() -> None:
     message = condition(status(good(7, "Disabled")), "Ready")["message"]
-    assert message == "generation 7 is good, and off"
+    assert message == "generation 7 is valid but disabled"
 
 
 def test_a_bad_rule_says_what_is_wrong_and_which_generation_decides() -> None:
     assert condition(status(bad(8, active=5)), "Ready")["message"] == (
         "spec.expression: no field `amuont`\n"
         "  did you mean it?\n"
-        "generation 5 decides until this is mended"
+        "generation 5 stays in force until this is corrected"
     )
 
 
 def test_a_rule_that_never_was_good_says_that_nothing_decides() -> None:
     message = condition(status(bad(active=0)), "Ready")["message"]
-    assert message.endswith("\nnothing decides in its place: no version of it was good yet")
+    assert message.endswith("\nno version is in force: none was valid so far")
 
 
 def test_every_problem_is_told() -> None:
@@ -251,7 +251,7 @@ def test_a_new_rule_that_is_bad_is_news() -> None:
 
 def test_the_news_has_the_message() -> None:
     (found,) = news({}, status(good(7)))
-    assert found.message == "generation 7 decides"
+    assert found.message == "generation 7 is in force"
 
 
 def test_a_rule_on_its_way_is_no_news() -> None:
@@ -320,14 +320,14 @@ WITHIN_BOUNDS = {
 
 @pytest.mark.parametrize("found", WITHIN_BOUNDS.values(), ids=WITHIN_BOUNDS.keys())
 def test_a_status_is_within_the_bounds_of_the_resource(found: Status) -> None:
-    read = msgspec.convert(found, resource_definition.Status)
+    read = msgspec.convert(found, published.Status)
     assert msgspec.json.decode(msgspec.json.encode(read)) == {"warnings": [], **found}
 
 
 def test_a_long_message_keeps_its_last_line() -> None:
     message = condition(status(bad(2, 1, *[LONG] * 40)), "Ready")["message"]
     assert len(message) <= 32768
-    assert message.endswith("\ngeneration 1 decides until this is mended")
+    assert message.endswith("\ngeneration 1 stays in force until this is corrected")
 
 
 @given(lives())

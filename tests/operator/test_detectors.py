@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from services.detector.ruleset_source import RulesetSource
 from services.operator.detectors import (
-    POKE_ANNOTATION,
+    REFRESH_ANNOTATION,
     Detector,
     Page,
-    Poked,
+    Refreshed,
     Report,
     brief,
     detectors,
-    poke_value,
-    pokes,
     read_page,
+    refresh_value,
+    refreshes,
     report,
 )
 from services.operator.rulebook import Rulebook
@@ -36,7 +36,7 @@ Pod = dict[str, Any]
 
 STATUS_PORT = {"name": "status", "containerPort": 8080}
 METRICS_PORT = {"name": "metrics", "containerPort": 9090}
-GONE: Any = object()
+GONE: Any = "gone"
 
 
 def pod(name: str = "detector-0", **changes: Any) -> Pod:
@@ -57,7 +57,7 @@ def pod(name: str = "detector-0", **changes: Any) -> Pod:
 
 
 def detector(uid: str = "uid-of-detector-0") -> Detector:
-    return Detector(pod="detector-0", uid=uid, url="http://10.0.0.7:8080/ruleset", poked="")
+    return Detector(pod="detector-0", uid=uid, url="http://10.0.0.7:8080/ruleset", refreshed="")
 
 
 def test_a_pod_that_runs_is_a_detector() -> None:
@@ -116,12 +116,18 @@ def test_an_address_of_ipv6_stands_in_brackets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "poked"),
-    [(GONE, ""), (None, ""), ({}, ""), ({"other": "x"}, ""), ({POKE_ANNOTATION: "abc.2"}, "abc.2")],
+    ("annotations", "refreshed"),
+    [
+        (GONE, ""),
+        (None, ""),
+        ({}, ""),
+        ({"other": "x"}, ""),
+        ({REFRESH_ANNOTATION: "abc.2"}, "abc.2"),
+    ],
 )
-def test_the_last_poke_is_read_from_the_pod(annotations: Any, poked: str) -> None:
+def test_the_last_poke_is_read_from_the_pod(annotations: Any, refreshed: str) -> None:
     (found,) = detectors([pod(annotations=annotations)])
-    assert found.poked == poked
+    assert found.refreshed == refreshed
 
 
 def test_a_page_is_read() -> None:
@@ -165,7 +171,7 @@ def test_what_else_a_page_says_is_passed_over() -> None:
 def test_what_is_no_page_is_told_in_words(body: bytes) -> None:
     answer = read_page(body)
     assert isinstance(answer, str)
-    assert answer.startswith("its /ruleset is none: ")
+    assert answer.startswith("its /ruleset cannot be read: ")
 
 
 @given(st.binary())
@@ -316,43 +322,43 @@ A, B = "a" * 16, "b" * 16
 
 
 def test_a_detector_that_is_stale_is_poked() -> None:
-    assert pokes([detector("u")], A, {}, 5.0) == {"u": Poked(A, 5.0, 1)}
+    assert refreshes([detector("u")], A, {}, 5.0) == {"u": Refreshed(A, 5.0, 1)}
 
 
 def test_nobody_is_poked_when_all_are_current() -> None:
-    assert pokes([], A, {"u": Poked(A, 0.0, 1)}, 1000.0) == {}
+    assert refreshes([], A, {"u": Refreshed(A, 0.0, 1)}, 1000.0) == {}
 
 
 def test_each_stale_detector_is_poked() -> None:
-    assert pokes([detector("u"), detector("v")], A, {}, 0.0).keys() == {"u", "v"}
+    assert refreshes([detector("u"), detector("v")], A, {}, 0.0).keys() == {"u", "v"}
 
 
 def test_one_that_was_poked_just_now_is_left_alone() -> None:
-    assert pokes([detector("u")], A, {"u": Poked(A, 0.0, 1)}, 1.9) == {}
+    assert refreshes([detector("u")], A, {"u": Refreshed(A, 0.0, 1)}, 1.9) == {}
 
 
 def test_a_new_ruleset_is_poked_for_at_once() -> None:
-    before = {"u": Poked(A, 0.0, 7)}
-    assert pokes([detector("u")], B, before, 0.1) == {"u": Poked(B, 0.1, 1)}
+    before = {"u": Refreshed(A, 0.0, 7)}
+    assert refreshes([detector("u")], B, before, 0.1) == {"u": Refreshed(B, 0.1, 1)}
 
 
 def test_a_ruleset_that_is_back_is_poked_for_at_once() -> None:
-    known: dict[str, Poked] = {}
+    known: dict[str, Refreshed] = {}
     for now, ruleset in enumerate([A, B, A]):
-        known |= pokes([detector("u")], ruleset, known, now / 10)
-    assert known == {"u": Poked(A, 0.2, 1)}
+        known |= refreshes([detector("u")], ruleset, known, now / 10)
+    assert known == {"u": Refreshed(A, 0.2, 1)}
 
 
 def test_a_new_pod_is_poked_whatever_others_were() -> None:
-    before = {"u": Poked(A, 0.0, 1)}
-    assert pokes([detector("u"), detector("new")], A, before, 0.1).keys() == {"new"}
+    before = {"u": Refreshed(A, 0.0, 1)}
+    assert refreshes([detector("u"), detector("new")], A, before, 0.1).keys() == {"new"}
 
 
 def test_a_pod_that_stays_stale_is_poked_more_and_more_seldom_up_to_once_a_minute() -> None:
-    known: dict[str, Poked] = {}
+    known: dict[str, Refreshed] = {}
     times = []
     for now in range(400):
-        due = pokes([detector("u")], A, known, now)
+        due = refreshes([detector("u")], A, known, now)
         times += [now] * len(due)
         known |= due
     pauses = [after - before for before, after in pairwise(times)]
@@ -361,20 +367,20 @@ def test_a_pod_that_stays_stale_is_poked_more_and_more_seldom_up_to_once_a_minut
 
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.floats(0, 100)), max_size=30))
 def test_every_poke_has_another_value_than_the_one_before(steps: list[tuple[str, float]]) -> None:
-    known: dict[str, Poked] = {}
+    known: dict[str, Refreshed] = {}
     now, last = 0.0, ""
     for ruleset, pause in steps:
         now += pause
-        due = pokes([detector("u")], ruleset, known, now)
+        due = refreshes([detector("u")], ruleset, known, now)
         known |= due
-        for poked in due.values():
-            assert poke_value(poked) != last
-            last = poke_value(poked)
+        for refreshed in due.values():
+            assert refresh_value(refreshed) != last
+            last = refresh_value(refreshed)
 
 
 @given(st.sampled_from([A, B]), st.integers(1, 10_000))
 def test_the_value_of_a_poke_says_for_which_ruleset_it_is(ruleset: str, times: int) -> None:
-    assert poke_value(Poked(ruleset, 0.0, times)).split(".")[0] == ruleset
+    assert refresh_value(Refreshed(ruleset, 0.0, times)).split(".")[0] == ruleset
 
 
 def test_what_is_told_of_a_detector_stays_short_however_many_rules_it_lacks() -> None:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from services.local_kafka import Broker
     from tests.kubernetes_fixtures import ApiServer
     from tests.streaming import Topics
+    from tools.local_kafka import Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]
 
@@ -81,7 +81,7 @@ def test_a_bad_edit_leaves_the_last_good_version_in_force_and_mending_it_recover
     operated.apply(bad)
     message = operated.until_condition("high-amount", "Ready", "False", "InvalidExpression")
     assert "write 900.0" in message
-    assert "generation 1 decides until this is mended" in message
+    assert "generation 1 stays in force until this is corrected" in message
     assert operated.get("high-amount")["status"]["activeGeneration"] == 1
     assert generations(operated, "high-amount") == [1, 1]
     operated.apply(rule(limit=800.0))
@@ -157,7 +157,7 @@ def test_matches_of_the_last_hour_are_those_of_all_detectors_also_for_an_operato
     produce(broker, topics.transactions, payments)
     wait_for(broker, [topics.legit, topics.fraud], 120)
     assert all(page["recent"]["matches"] for page in pages(operated)), "each judged some"
-    operated.operator.kill()
+    operated.kill_operator()
     for name in ("high-amount", "much"):
         forget = '[{"op": "remove", "path": "/status/matches"}]'
         patch = ("patch", "fraudrule", name, "--subresource=status", "--type=json", "-p", forget)

@@ -46,7 +46,7 @@ def system(api_server: ApiServer, tmp_path: Path) -> Iterator[Operated]:
 
 def reader(system: Operated, *resources: str) -> Path:
     """The kubeconfig of someone who may read these resources of the namespace, and no more."""
-    view = next(o for o in render(OURS) if o["metadata"]["name"].endswith("-view"))
+    view = next(o for o in render(OURS) if o["metadata"]["name"].endswith(":view"))
     maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
     rights = [right for right in [*view["rules"], maps] if right["resources"][0] in resources]
     api = "rbac.authorization.k8s.io"
@@ -74,7 +74,7 @@ def get(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={"KUBECONFIG": str(kubeconfig), "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=180,
         check=False,
     )
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.operator.resource_definition import VALIDATIONS
 from services.rules import Compiler, check, read_manifests
 from services.transactions import load_schema
+from tools.shipped.validations import VALIDATIONS
 
 if TYPE_CHECKING:
     from tests.kubernetes_fixtures import ApiServer
@@ -71,7 +71,7 @@ class Rules:
         """What kubectl says here of something that must fail."""
         return self.server.kubectl_fails(*arguments, *self._here, stdin=stdin)
 
-    def refusal(self, text: str) -> str:
+    def rejection(self, text: str) -> str:
         """What is said of a rule that must not be taken."""
         return self.fails("apply", "-f", "-", stdin=text)
 
@@ -117,6 +117,12 @@ def test_defaults_appear(rules: Rules) -> None:
     assert rules.stored()["spec"] == {**MINIMAL, **defaults}
 
 
+def test_lists_are_stored_as_they_were_applied(rules: Rules) -> None:
+    lists = given()
+    rules("apply", "-f", "-", stdin=rule(**lists))
+    assert {name: rules.stored()["spec"][name] for name in lists} == lists
+
+
 def test_the_columns_are_shown(rules: Rules) -> None:
     rules("apply", "-f", "-", stdin=rule(mode="Shadow", severity="High", score=40))
     head, row = rules("get", "fraudrules").splitlines()
@@ -136,9 +142,9 @@ def test_the_short_name_and_the_category_are_known(rules: Rules, name: str) -> N
 @pytest.mark.parametrize(
     ("field", "description"),
     [
-        ("spec.aggregates.name", "What the expression calls it."),
-        ("spec.examples.transaction", "A transaction, as a producer would write it."),
-        ("status.activeGeneration", "The edit of spec that decides; absent where none does."),
+        ("spec.aggregates.name", "Name of the aggregate in the expression."),
+        ("spec.examples.transaction", "Transaction as a producer writes it."),
+        ("status.activeGeneration", "Generation of spec that is in force, if any."),
     ],
 )
 def test_kubectl_explains_a_field(rules: Rules, field: str, description: str) -> None:
@@ -157,7 +163,7 @@ def test_a_status_is_written_apart_and_shown(rules: Rules) -> None:
         "type": "Ready",
         "status": "False",
         "reason": "InvalidExpression",
-        "message": "Mend it.",
+        "message": "Correct it.",
         "lastTransitionTime": "2026-01-01T12:00:00Z",
     }
     status = {"observedGeneration": 1, "applied": "0/3", "warnings": [], "conditions": [ready]}
@@ -259,7 +265,7 @@ def writing(status: dict[str, Any]) -> tuple[str, ...]:
 def test_what_is_out_of_bounds_is_refused_here_and_by_the_engine(
     rules: Rules, tmp_path: Path, spec: dict[str, Any], said: str
 ) -> None:
-    assert said in rules.refusal(rule(**spec))
+    assert said in rules.rejection(rule(**spec))
     assert refused_by_the_engine(rule(**spec), tmp_path)
 
 
@@ -312,12 +318,12 @@ def engine_says(text: str, folder: Path) -> list[tuple[str, str]]:
 
 
 def test_two_examples_of_one_name_are_refused(rules: Rules) -> None:
-    said = rules.refusal(rule(examples=[EXAMPLE, EXAMPLE]))
+    said = rules.rejection(rule(examples=[EXAMPLE, EXAMPLE]))
     assert 'spec.examples[1]: Duplicate value: {"name":"some example"}' in said
 
 
 def test_two_aggregates_of_one_name_are_refused(rules: Rules) -> None:
-    said = rules.refusal(rule(aggregates=[AGGREGATE, AGGREGATE]))
+    said = rules.rejection(rule(aggregates=[AGGREGATE, AGGREGATE]))
     assert 'spec.aggregates[1]: Duplicate value: {"name":"payments"}' in said
 
 
@@ -334,7 +340,7 @@ def test_what_is_null_in_an_aggregate_is_not_there_here_nor_for_the_engine(
     rules("apply", "-f", "-", stdin=text)
     spec = rules.stored()["spec"]
     assert spec["aggregates"] == [AGGREGATE]
-    assert spec["examples"][1]["given"] == [{**GIVEN, "repeat": 1, "every": "1s"}]
+    assert spec["examples"][1]["given"] == [GIVEN]
 
 
 def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
@@ -344,7 +350,7 @@ def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "refused"),
+    ("name", "spec", "rejected"),
     [
         ("some-rule", {"action": "Allow", "score": 40}, SCORE_OF_ALLOW),
         ("some-rule", {"action": "Allow", "score": 1000}, SCORE_OF_ALLOW),
@@ -361,13 +367,13 @@ def test_a_transaction_is_kept_as_it_is(rules: Rules) -> None:
     ],
 )
 def test_what_does_not_fit_together_is_refused_here_and_by_the_engine_in_the_same_words(
-    rules: Rules, tmp_path: Path, name: str, spec: dict[str, Any], refused: Any
+    rules: Rules, tmp_path: Path, name: str, spec: dict[str, Any], rejected: Any
 ) -> None:
-    said = rules.refusal(rule(name, **spec))
-    field = f"{refused.node.replace('[]', '[0]')}{refused.field_path}".lstrip(".")
+    said = rules.rejection(rule(name, **spec))
+    field = f"{rejected.node.replace('[]', '[0]')}{rejected.field_path}".lstrip(".")
     assert f"{field}: " in said
-    assert refused.message in said
-    assert (field, refused.message) in engine_says(rule(name, **spec), tmp_path)
+    assert rejected.message in said
+    assert (field, rejected.message) in engine_says(rule(name, **spec), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +394,7 @@ def test_what_fits_together_is_taken(rules: Rules, name: str, spec: dict[str, An
 
 def test_an_edit_that_does_not_fit_is_refused_and_the_rule_stays(rules: Rules) -> None:
     rules("apply", "-f", "-", stdin=rule(score=40))
-    assert SCORE_OF_ALLOW.message in rules.refusal(rule(score=40, action="Allow"))
+    assert SCORE_OF_ALLOW.message in rules.rejection(rule(score=40, action="Allow"))
     assert rules.stored()["spec"]["action"] == "Flag"
 
 

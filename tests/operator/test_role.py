@@ -11,6 +11,7 @@ from services.telemetry import StatusServer
 from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
 from tests.streaming import until
+from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.kubernetes
 NAME = "fraud-detection-operator"
 # A server-side apply that creates is a patch to the audit log, and needs both rights.
 SEEN_AS = {("configmaps", "create"): ("configmaps", "patch")}
+# Asked for where an object of before gets an owner, and never used.
+ASKED_FOR = ("configmaps", "delete")
 
 
 def under_role(server: ApiServer, folder: Path, remove: tuple[int, str] | None = None) -> Operated:
@@ -35,7 +38,7 @@ def under_role(server: ApiServer, folder: Path, remove: tuple[int, str] | None =
         role["rules"] = [one for one in role["rules"] if one["verbs"]]
     system.apply(pick(objects, "ServiceAccount"), role, pick(objects, "RoleBinding"))
     kubeconfig = server.account(system.namespace, NAME)
-    system.operator.add_environment(KUBECONFIG=str(kubeconfig))
+    system.operator.add_environment(KUBECONFIG=str(kubeconfig), CONFIG_MAP_OWNER=NAME)
     return system
 
 
@@ -75,7 +78,7 @@ def resource_of(event: dict[str, Any]) -> str:
     return "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
 
 
-def refused(system: Operated) -> set[tuple[str, str]]:
+def rejected(system: Operated) -> set[tuple[str, str]]:
     """What the operator was forbidden: resource and verb."""
     events = system.server.audit(f"system:serviceaccount:{system.namespace}:{NAME}")
     return {
@@ -95,18 +98,68 @@ def test_what_the_role_grants_is_what_the_operator_uses(
     role = pick(render(OURS), "Role")
     with under_role(api_server, tmp_path) as system, ExitStack() as stack:
         exercise(system, stack)
-        expected = {SEEN_AS.get(right, right) for right in granted(role)}
+        expected = {SEEN_AS.get(right, right) for right in granted(role) - {ASKED_FOR}}
         until(lambda: expected <= used(system), "all rights are used")
-        assert refused(system) == set()
+        assert rejected(system) == set()
         assert used(system) == expected
+
+
+def test_the_config_maps_are_owned_by_the_service_account(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    system = under_role(api_server, tmp_path)
+    # As an operator that knew of no owner has left it.
+    system.kubectl("create", "configmap", "fraud-detection-rules")
+    uid = system.kubectl("get", "serviceaccount", NAME, "-o=jsonpath={.metadata.uid}")
+    path = "-o=jsonpath={.items[*].metadata.ownerReferences[*].uid}"
+    names = ("fraud-detection-rules", "fraud-detection-detectors")
+
+    def owned() -> bool:
+        try:
+            return system.kubectl("get", "configmap", *names, path) == f"{uid} {uid}"
+        except ControlPlaneError:  # not made yet
+            return False
+
+    with system:
+        until(owned, "both belong to the service account")
+
+
+def test_rights_that_are_taken_and_given_back_do_not_end_the_operator(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    """Its watches fail for longer than the 11 s after which it ended once."""
+    system = under_role(api_server, tmp_path)
+    system.operator.add_environment(WATCH_TIMEOUT_SECONDS="20")
+
+    def tried_for_long() -> bool:
+        assert system.operator.alive
+        return "Request attempt #7 failed" in system.operator.text()
+
+    with system:
+        system.apply(rule())
+        system.until_condition("high-amount", "Ready", "True")
+        system.kubectl("delete", "rolebinding", NAME)
+        until(tried_for_long, "the operator tries to watch again")
+        system.apply(pick(render(OURS, namespace=system.namespace), "RoleBinding"))
+        system.apply(rule("second"))
+        system.until_condition("second", "Ready", "True")
+        assert system.operator.alive
 
 
 def test_without_any_one_verb_the_operator_is_refused(
     api_server: ApiServer, tmp_path: Path
 ) -> None:
-    """A dozen operators at once, each without one right."""
+    """A dozen operators at once, each without one right.
+
+    Without that to delete nothing is missed here: no ConfigMap is one of before.
+    """
     rules = pick(render(OURS), "Role")["rules"]
-    verbs = [(i, one["resources"][0], verb) for i, one in enumerate(rules) for verb in one["verbs"]]
+    verbs = [
+        (i, one["resources"][0], verb)
+        for i, one in enumerate(rules)
+        for verb in one["verbs"]
+        if (one["resources"][0], verb) != ASKED_FOR
+    ]
     with ExitStack() as stack:
         systems = [
             stack.enter_context(under_role(api_server, tmp_path / f"{i}-{verb}", (i, verb)))
@@ -117,4 +170,4 @@ def test_without_any_one_verb_the_operator_is_refused(
                 rule()
             )
             right = SEEN_AS.get((resource, verb), (resource, verb))
-            until(lambda: right in refused(system), f"{verb} {resource} is missed")  # noqa: B023 - called at once
+            until(lambda: right in rejected(system), f"{verb} {resource} is missed")  # noqa: B023 - called at once

@@ -199,7 +199,7 @@ def test_the_reason_is_one_word_for_what_is_wrong(value: Object, reason: str) ->
 
 
 def test_a_good_rule_is_warned_of() -> None:
-    (warning,) = judged(book(), fraudrule(expression="transaction.country != 'US'")).warnings
+    warning, _ = judged(book(), fraudrule(expression="transaction.country != 'US'")).warnings
     assert warning.startswith("`country` may be missing")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
+import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +14,14 @@ import pytest
 import yaml
 
 from services.certificates import Authority, expiry
-from services.local_kubernetes import ControlPlaneError
 from services.operator import webhook_certificates
 from services.operator.cluster import Cluster
 from services.operator.webhook_certificates import OwnCertificates
-from services.this_machine import free_ports
 from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
 from tests.streaming import until
+from tools.local_kubernetes import ControlPlaneError
+from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,7 @@ class Webhooked(Operated):
         super().__exit__(*details)
         self.server.kubectl("delete", "validatingwebhookconfiguration", self.configuration)
 
-    def refusal(self, value: dict[str, Any]) -> str:
+    def rejection(self, value: dict[str, Any]) -> str:
         """What kubectl says of a rule, or nothing where it is taken."""
         try:
             self.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(value))
@@ -81,13 +83,13 @@ def test_the_operators_own_authority_is_put_back_when_someone_takes_it_away(
     api_server: ApiServer, tmp_path: Path
 ) -> None:
     with Webhooked(api_server, tmp_path) as system:
-        system.operator.kill()
+        system.operator.stop()
         system.operator.add_environment(WEBHOOK_CONFIGURATION=system.configuration)
         system.operator.start()
-        until(lambda: "write 900.0" in system.refusal(BAD), "the webhook answers")
+        until(lambda: "write 900.0" in system.rejection(BAD), "the webhook answers")
         system.trust(Authority.new("another", DAY).certificate)
-        until(lambda: "failed calling webhook" in system.refusal(BAD), "not trusted")
-        until(lambda: "write 900.0" in system.refusal(BAD), "trusted again")
+        until(lambda: "failed calling webhook" in system.rejection(BAD), "not trusted")
+        until(lambda: "write 900.0" in system.rejection(BAD), "trusted again")
 
 
 def test_certificates_that_cert_manager_renews_are_taken_up(
@@ -99,11 +101,30 @@ def test_certificates_that_cert_manager_renews_are_taken_up(
     write(folder, first)
     settings = {"WEBHOOK_CERTIFICATE_PATH": str(folder)}
     with Webhooked(api_server, tmp_path, **settings) as system:
+        system.operator.stop()
+        system.operator.add_environment(WEBHOOK_CONFIGURATION=system.configuration)
+        system.operator.start()
+        until(lambda: "it is empty" in system.operator.get("/readyz")[1], "it is not trusted")
         system.trust(first.certificate)
-        until(lambda: "write 900.0" in system.refusal(BAD), "the webhook answers")
+        until(lambda: "write 900.0" in system.rejection(BAD), "the webhook answers")
+        until(lambda: system.operator.get("/readyz")[0] == 200, "it is trusted")
+        assert trusted(system) == 1.0
         write(folder, second)
+        until(lambda: "verify failed" in system.operator.get("/readyz")[1], "renewed, not trusted")
+        assert trusted(system) == 0.0
         system.trust(second.certificate)
-        until(lambda: "write 900.0" in system.refusal(BAD), "with the new certificate")
+        until(lambda: "write 900.0" in system.rejection(BAD), "with the new certificate")
+        until(lambda: system.operator.get("/readyz")[0] == 200, "it is trusted again")
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, system.port), timeout=60).close()
+
+
+def trusted(system: Webhooked) -> float:
+    """The metric of the API server's trust."""
+    text = system.operator.get("/metrics")[1]
+    found = re.search(r"^fraud_operator_webhook_trusted\{.*\} ([\d.]+)$", text, re.MULTILINE)
+    assert found
+    return float(found[1])
 
 
 def write(folder: Path, authority: Authority) -> None:
@@ -119,7 +140,7 @@ def test_the_failure_policy_decides_while_the_operator_is_away(
 ) -> None:
     with Webhooked(api_server, tmp_path, policy) as system:
         system.operator.kill()
-        answer = system.refusal(BAD)
+        answer = system.rejection(BAD)
         assert said in answer
         assert bool(answer) == bool(said)
 
@@ -129,13 +150,18 @@ def test_a_rule_that_is_bad_already_can_be_labelled_and_deleted_but_not_made_wor
 ) -> None:
     with Webhooked(api_server, tmp_path, "Ignore") as system:
         system.apply(BAD)  # the webhook is not trusted yet
-        system.operator.kill()
+        system.operator.stop()
         system.operator.add_environment(WEBHOOK_CONFIGURATION=system.configuration)
         system.operator.start()
-        until(lambda: "write 900.0" in system.refusal(BAD | {"metadata": {"name": "other"}}), "on")
+        until(
+            lambda: "write 900.0" in system.rejection(BAD | {"metadata": {"name": "other"}}), "on"
+        )
         system.kubectl("label", "fraudrule", "bad", "team=risk")
         worse = rule("bad") | {"spec": {"expression": "transaction.amont >= 900.0"}}
-        assert "did you mean" in system.refusal(worse)
+        assert "did you mean" in system.rejection(worse)
+        counted = system.operator.get("/metrics")[1]
+        assert re.search(r'fraud_operator_reviews_total\{outcome="refused"\} [1-9]', counted)
+        assert re.search(r'fraud_operator_reviews_total\{outcome="accepted"\} [1-9]', counted)
         system.kubectl("delete", "fraudrule", "bad")
 
 
@@ -143,10 +169,10 @@ def test_what_may_be_a_mistake_is_a_warning_of_kubectl(
     api_server: ApiServer, tmp_path: Path
 ) -> None:
     with Webhooked(api_server, tmp_path) as system:
-        system.operator.kill()
+        system.operator.stop()
         system.operator.add_environment(WEBHOOK_CONFIGURATION=system.configuration)
         system.operator.start()
-        until(lambda: "write 900.0" in system.refusal(BAD), "the webhook answers")
+        until(lambda: "write 900.0" in system.rejection(BAD), "the webhook answers")
         unguarded = rule("unguarded") | {"spec": {"expression": "transaction.country != 'US'"}}
         text = yaml.safe_dump(unguarded)
         warned = system.server.kubectl_warns("-n", system.namespace, "apply", "-f", "-", stdin=text)
@@ -161,7 +187,7 @@ def test_an_own_certificate_is_renewed_before_it_ends(
 
     async def renewed() -> tuple[bytes, bytes]:
         cluster = Cluster("default")
-        own = OwnCertificates("127.0.0.1", cluster, "")
+        own = OwnCertificates("127.0.0.1", cluster, "", lambda: True)
         before = own.file.read_bytes()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(own.keep(), 1)

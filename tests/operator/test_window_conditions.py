@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from services.operator import resource_definition
+from services.detector.places import Reason
 from services.operator.conditions import Reach, desired_status, news
 from services.operator.detectors import Doubt
 from services.operator.rulebook import Standing
 from services.rules import Problem
 from tests.rules.support import rule
+from tools.shipped import status as published
 
 Status = dict[str, Any]
 
@@ -94,6 +95,10 @@ def test_the_detectors_that_build_windows_are_counted() -> None:
         (status(3, 3, 0, KEYS), ("False", "WronglyKeyed")),
         (status(3, 3, 0, SHORT, KEYS), ("False", "WronglyKeyed")),
         (status(1, 3, 2, SHORT), ("False", "RetentionTooShort")),
+        *(
+            (status(3, 3, 0, Doubt(reason, "detector-0, partition 3"), SHORT), ("False", reason))
+            for reason in get_args(Reason)
+        ),
     ],
 )
 def test_exact_says_whether_the_windows_have_all(found: Status, expected: tuple[str, str]) -> None:
@@ -131,7 +136,7 @@ def test_wrong_keys_are_told_with_what_to_do() -> None:
     assert condition(status(3, 3, 0, KEYS), "Exact")["message"] == (
         "records are not keyed as declared, so windows miss some: "
         "about 0.3 % of the keys that detector-0 looked at are not source\n"
-        "mend the producer, or set KEYED_BY (detector.keyedBy in the chart) to what they are"
+        "correct the producer, or set KEYED_BY (detector.keyedBy in the chart) to what they are"
     )
 
 
@@ -139,7 +144,7 @@ def test_of_many_detectors_some_are_told_of() -> None:
     doubts = [Doubt("RetentionTooShort", f"detector-{i}, partition 0") for i in range(1000)]
     found = status(3, 3, 0, *doubts)
     assert "detector-19, partition 0; and 980 more\n" in condition(found, "Exact")["message"]
-    msgspec.convert(found, resource_definition.Status)
+    msgspec.convert(found, published.Status)
 
 
 def test_that_windows_are_not_exact_is_news_once() -> None:

@@ -17,7 +17,7 @@ from services.operator.detectors import (
     report,
 )
 
-DETECTOR = Detector(pod="detector-0", uid="u", url="http://10.0.0.7:8080/ruleset", poked="")
+DETECTOR = Detector(pod="detector-0", uid="u", url="http://10.0.0.7:8080/ruleset", refreshed="")
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,18 @@ DETECTOR = Detector(pod="detector-0", uid="u", url="http://10.0.0.7:8080/ruleset
 def test_what_cannot_be_read_of_windows_takes_no_rule_away(more: str) -> None:
     body = f'{{"hash": "abc", "inForce": {{"one": "1"}}, {more}}}'.encode()
     assert read_page(body) == Page("abc", {"one": "1"})
+
+
+def test_each_reason_that_windows_lack_records_is_a_doubt_of_its_own() -> None:
+    found = doubtful(
+        Short(3, "2026-01-01T12:00:00Z", "RecordsDeleted"),
+        Short(4, None, "PartitionsAdded"),
+        Short(5, None, "PartitionsAdded"),
+    )
+    assert found == [
+        Doubt("PartitionsAdded", "detector-0, partition 4, 5"),
+        Doubt("RecordsDeleted", "detector-0, partition 3 until 2026-01-01T12:00:00Z"),
+    ]
 
 
 def test_what_a_page_tells_of_windows_is_read() -> None:

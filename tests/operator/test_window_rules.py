@@ -92,7 +92,7 @@ def test_another_grouping_is_refused_with_the_setting_that_would_allow_it() -> N
     (standing,) = book().update([counting(groupBy="target")])
     (problem,) = standing.problems
     assert problem.field == "spec.aggregates[0].groupBy"
-    assert "set KEYED_BY=target" in problem.mend
+    assert "set KEYED_BY=target" in problem.hint
 
 
 def test_the_grouping_that_is_declared_is_taken() -> None:
@@ -103,7 +103,7 @@ def test_the_grouping_that_is_declared_is_taken() -> None:
 def test_without_keys_no_rule_may_have_windows() -> None:
     (standing,) = book("none").update([counting()])
     assert standing.reason == "UndeclaredGrouping"
-    assert "KEYED_BY" in standing.problems[0].mend
+    assert "KEYED_BY" in standing.problems[0].hint
 
 
 def test_a_bad_edit_of_a_window_leaves_the_last_good_version_deciding() -> None:

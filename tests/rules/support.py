@@ -49,8 +49,8 @@ def ruleset(
 def decode(schema: Schema, values: dict[str, Any], record_ms: int = THURSDAY_NOON_MS) -> Any:
     """A transaction as the detector hands it to the rules."""
     transaction = schema.decode(msgspec.json.encode(values))
-    refused = settle_event_times(schema, [transaction], [record_ms], 2**62)
-    assert not refused
+    rejected = settle_event_times(schema, [transaction], [record_ms], 2**62)
+    assert not rejected
     if getattr(transaction, "id", "") is None:
         transaction.id = "transactions-0-7"
     return transaction

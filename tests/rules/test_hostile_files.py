@@ -99,7 +99,7 @@ def test_a_long_value_is_only_glimpsed_in_a_message(tmp_path: Path) -> None:
 
 def test_not_as_a_word_is_told_with_its_operator(tmp_path: Path) -> None:
     text = manifest(expression="not (transaction.amount > 5.0)")
-    assert reports(tmp_path, text)[0].problems[0].mend == "write `!` for `not`"
+    assert reports(tmp_path, text)[0].problems[0].hint == "write `!` for `not`"
 
 
 def test_every_example_that_fails_is_told(tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ def transactions(sources: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str,
             "late": st.sampled_from([0, 0, 0, 0, 1, 500, 1000, 2000]),
         },
         optional={
+            # Far ahead of all others, who then must lose nothing; and of its own key's next ones.
+            "early": st.sampled_from([0, 0, 0, 2500, 61_000, 10**13]),
             "fee": amounts,
             "fee_currency": st.sampled_from(["USD", "JPY"]),
             "items": st.sampled_from([0, 1, -1, 5, 2**62, -(2**63), 2**63 - 1]),
@@ -180,10 +182,11 @@ def compare(batches: list[list[dict[str, Any]]], asked: list[Asked]) -> int:
         structs, times = [], []
         for fields in batch:
             stream_time += fields["ahead"]
-            known = {k: v for k, v in fields.items() if k not in {"ahead", "late"}}
+            known = {k: v for k, v in fields.items() if k not in {"ahead", "late", "early"}}
             structs.append(SCHEMA.decode(msgspec.json.encode(known)))
-            times.append(stream_time - fields["late"])
+            times.append(stream_time - fields["late"] + fields.get("early", 0))
         columns = windows.process(structs, np.array(times, np.int64), ruleset.counted(structs))
+        windows.forget_before(stream_time, len(structs))
         for row, (time_ms, now) in enumerate(zip(times, structs, strict=True)):
             seen.append((time_ms, now))
             for n, one in enumerate(asked):

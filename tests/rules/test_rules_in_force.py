@@ -95,7 +95,7 @@ def test_the_hash_of_equal_rules_is_equal() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "empty"),
-    [("transaction.known || true", "false"), ("transaction.tries < 3", "0")],
+    [("!transaction.known", "false"), ("transaction.tries < 3", "0")],
 )
 def test_a_warning_names_what_a_missing_field_reads_as(
     tmp_path: Path, expression: str, empty: str
@@ -105,13 +105,13 @@ def test_a_warning_names_what_a_missing_field_reads_as(
         "- {name: known, type: bool}\n- {name: tries, type: int}\n"
     )
     compiler = Compiler(load_schema(write(tmp_path, "schema.yaml", text)))
-    (warning,) = compiler.compile(rule(expression=expression)).warnings
+    warning, _ = compiler.compile(rule(expression=expression)).warnings
     assert f"then reads as {empty}:" in warning
 
 
 def test_a_field_read_twice_is_warned_of_once() -> None:
     text = "transaction.ip != 'a' && transaction.ip != 'b'"
-    assert len(COMPILER.compile(rule(expression=text)).warnings) == 1
+    assert str(COMPILER.compile(rule(expression=text)).warnings).count("may be missing") == 1
 
 
 class Files:

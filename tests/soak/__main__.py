@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kafka import Broker
 from tests.soak import scenarios
+from tests.soak.broker_restarts import restarts_of_one_broker, restarts_of_three_brokers
 from tests.soak.scenarios import PARTITIONS, Size
+from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.soak.scenarios import Outcome
 
 RECORDS = 1_000_000
+RESTARTS = 50
 # How long there may be no progress: windows of an hour are read again at each start.
 STILL_SECONDS = 180.0
 
@@ -33,14 +35,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="SCENARIO", help="all by default")
     parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--restarts", type=int, default=RESTARTS, help="of brokers")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     plan = planned(arguments.records, arguments.seed)
-    if unknown := set(arguments.names) - plan.keys():
-        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(plan)}")
+    restarts = {
+        scenario.__name__: partial(scenario, restarts=arguments.restarts, seed=arguments.seed)
+        for scenario in (restarts_of_one_broker, restarts_of_three_brokers)
+    }
+    names = arguments.names or [*plan, *restarts]
+    if unknown := set(names) - plan.keys() - restarts.keys():
+        parser.error(
+            f"no scenario {', '.join(sorted(unknown))}; there are {', '.join([*plan, *restarts])}"
+        )
+    for name in names:
+        if name in restarts and not succeeds(name, restarts[name]):
+            return 1
     with Broker() as broker:
-        for name in arguments.names or plan:
-            if not succeeds(name, partial(plan[name], broker.bootstrap)):
+        for name in names:
+            if name in plan and not succeeds(name, partial(plan[name], broker.bootstrap)):
                 return 1
     return 0
 
@@ -67,7 +80,7 @@ def planned(records: int, seed: int) -> dict[str, Callable[[str, Path], Outcome]
     }
 
 
-def succeeds(name: str, scenario: Callable[[Path], Outcome]) -> bool:
+def succeeds(name: str, scenario: Callable[[Path], object]) -> bool:
     """Run one and say how it went."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fraud-soak-") as folder:

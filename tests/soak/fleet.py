@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.streaming import Topics
 
+_JUDGED = "fraud_transactions_total{"
+
 
 class Fleet:
     """The detectors of one stream. Started from the main thread, ended with the `with` block."""
@@ -84,6 +86,12 @@ class Fleet:
     def running(self) -> list[Service]:
         """The detectors that should run now."""
         return [self._all[name] for name in sorted(self._running)]
+
+    def judged(self) -> float:
+        """Number of transactions that those that run have judged since they started."""
+        pages = (detector.get("/metrics")[1].splitlines() for detector in self.running)
+        counts = (line for page in pages for line in page if line.startswith(_JUDGED))
+        return sum(float(line.split()[-1]) for line in counts)
 
     def check(self) -> None:
         """Fail where one has ended by itself."""

@@ -13,7 +13,6 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.local_kafka import create_topics
 from tests import oracle
 from tests.oracle import Oracle
 from tests.oracle_stream import START_MS, Stream, Written, clock, endless, stream
@@ -22,7 +21,8 @@ from tests.soak.comparison import Phase
 from tests.soak.fleet import Fleet
 from tests.soak.stalls import StallWatch
 from tests.soak.writing import Writer
-from tests.streaming import Topics
+from tests.streaming import WAIT_SECONDS, Topics
+from tools.local_kafka import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.oracle import Record, RuleVersion
 
-_numbers = itertools.count(1)
+_numbers, _ids = itertools.count(1), itertools.count(1)
 PARTITIONS = 4
 ACCOUNTS = 10_000
 HISTORY_MS = 3_600_000
@@ -124,7 +124,7 @@ class Stage:
         self.note_phase()
 
     def _until_other_than(self, ruleset: str) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + WAIT_SECONDS
         while self.fleet.hash_in_force() == ruleset:
             assert time.monotonic() < end, f"{ruleset} goes on deciding"
             time.sleep(0.05)  # between two looks
@@ -235,7 +235,7 @@ def failing_transactions(bootstrap: str, folder: Path, size: Size) -> Outcome:
 
 def given_up(made: Stage, outcome: Outcome) -> Outcome:
     """Count the transactions that were given up: there have to be some."""
-    logged = made.fleet.lines("transaction given up")
+    logged = made.fleet.lines("transaction aborted")
     assert logged
     return outcome._replace(events=f"{outcome.events}, {len(logged)} transactions given up")
 
@@ -274,16 +274,19 @@ def edited(made: Stage, size: Size) -> Outcome:
 
 
 def go_on_for(records: int, writer: Writer, made: Stage) -> None:
-    """Let so many records be written."""
-    end = writer.written + records
-    made.fleet.pause_while(lambda: writer.is_alive() and writer.written < end)
+    """Let so many records be written, and at least one be judged."""
+    end, judged = writer.written + records, made.fleet.judged()
+    made.fleet.pause_while(
+        lambda: writer.is_alive() and (writer.written < end or made.fleet.judged() == judged)
+    )
 
 
 def restart_at_the_edge(bootstrap: str, folder: Path, size: Size) -> Outcome:
     """After a restart, a payment as late as may be sees one that was as far ahead as may be.
 
     In each partition there is a payment that only just is, or is not any more, in the
-    window of a late one. Its record is the oldest that has to be read again.
+    window of a late one. Its record is the oldest that has to be read again; most of its
+    block have the latest time, which so is the stream time.
     """
     before, after = [], []
     for partition in range(PARTITIONS):
@@ -291,11 +294,8 @@ def restart_at_the_edge(bootstrap: str, folder: Path, size: Size) -> Outcome:
         seen = record_ms + oracle.MAX_MS
         latest = seen + HISTORY_MS + oracle.MAX_MS - 2 + partition
         edge = latest - oracle.MAX_MS
-        before += [
-            _payment(partition, START_MS, START_MS),
-            _payment(partition, record_ms, seen),
-            _payment(partition, latest, latest),
-        ]
+        before += [_payment(partition, START_MS, START_MS), _payment(partition, record_ms, seen)]
+        before += [_payment(partition, latest, latest) for _ in range(oracle.BLOCK + 1)]
         after += [_payment(partition, latest, edge - 1), _payment(partition, latest, edge)]
     settings = Settings((rules.ALL_OF_AN_HOUR,))
     with stage(bootstrap, folder, ["d0"], settings=settings) as made:
@@ -313,7 +313,7 @@ def _payment(partition: int, record_ms: int, at: int) -> Written:
     """A payment of a partition's account."""
     source = f"account-{partition}"
     told = {"source": source, "target": "b", "amount": 1.5, "currency": "USD"}
-    value = json.dumps({**told, "id": f"{partition}-{at}", "timestamp": at}).encode()
+    value = json.dumps({**told, "id": f"{next(_ids)}", "timestamp": at}).encode()
     return Written(partition, source.encode(), value, record_ms)
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import Consumer, TopicPartition
 
-from services.demo.tally import ends
 from tests.streaming import until
+from tools.demo.tally import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,6 +56,10 @@ class StallWatch(threading.Thread):
     def until_seen(self, sent_at: Mapping[bytes, float]) -> None:
         """Wait until all that was sent has been seen."""
         until(lambda: sent_at.keys() <= self._seen_at.keys(), "all verdicts seen")
+
+    def longest(self, sent_at: Mapping[bytes, float]) -> float:
+        """Longest wait of all, in seconds."""
+        return max(self._seen_at[value] - at for value, at in sent_at.items())
 
     def told(self, sent_at: Mapping[bytes, float], partitions: Mapping[bytes | None, int]) -> str:
         """The longest wait in each partition of the input, and the median of all."""

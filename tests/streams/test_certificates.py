@@ -38,3 +38,13 @@ def test_a_file_that_is_no_certificate_is_for_the_client_to_complain_of(tmp_path
     broken.write_bytes(b"no certificate")
     settings = KafkaSettings(kafka_security_protocol="SSL", kafka_ssl_ca_location=str(broken))
     assert not Certificates(settings).renewed()
+
+
+def test_of_several_authorities_the_last_to_end_counts(tmp_path: Path) -> None:
+    for name, days in (("old", 1), ("new", 30)):
+        new = Authority.new(name, timedelta(days=days))
+        (tmp_path / f"{name}.crt").write_bytes(new.certificate)
+    Certificates(KafkaSettings(kafka_ssl_ca_location=str(tmp_path)))
+    (family,) = metrics.CERTIFICATE_EXPIRY.collect()
+    told = {sample.labels["certificate"]: sample.value for sample in family.samples}
+    assert told["kafka-ca"] == expiry(new.certificate).timestamp()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from services.streams.clients import Config
 
 OK = "OK"
-_CALL_SECONDS = 20.0
+_CALL_SECONDS = 60.0
 # A client goes on trying; all that it is told it was told by then.
 _REFUSED_SECONDS = 3.0
 
@@ -124,6 +124,12 @@ def delete_group(config: Config, name: str) -> None:
     _one(admin.delete_consumer_groups([name]))
 
 
+def describe_group(config: Config, name: str) -> None:
+    """Ask for the coordinator of a group, and it for the group."""
+    admin = AdminClient(config)
+    _one(admin.describe_consumer_groups([name]))
+
+
 def alter_topic(config: Config, name: str) -> None:
     """Have a topic forget at once."""
     entry = ConfigEntry("retention.ms", "1", incremental_operation=AlterConfigOpType.SET)
@@ -160,7 +166,7 @@ def seen_groups(config: Config) -> set[str]:
     return {str(each.group_id) for each in found.valid}
 
 
-def refusal(config: Config) -> str:
+def rejection(config: Config) -> str:
     """What the client says of a broker that does not let it in; OK where it does."""
     said: list[str] = []
     heard: Any = {**config, "error_cb": lambda error: said.append(error.str())}

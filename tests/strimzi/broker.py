@@ -6,9 +6,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.local_kafka import Broker
-from services.this_machine import free_ports
 from tests.strimzi.keys import trust_store
+from tools.local_kafka import Broker
+from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import AdminClient
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 60.0
 _RESOURCES = {
     "topic": ResourceType.TOPIC,
     "group": ResourceType.GROUP,

@@ -46,17 +46,15 @@ class Cluster(NamedTuple):
 
     def environment(self, user: str, folder: Path) -> dict[str, str]:
         """A service's settings as this user, with files as a pod has them mounted."""
-        folder.mkdir(exist_ok=True)
-        mounted = {
-            "ca.crt": self.secret(CLUSTER_CA)["ca.crt"],
-            **{key: self.secret(user)[key] for key in ("user.crt", "user.key")},
-        }
+        (folder / "ca").mkdir(parents=True, exist_ok=True)
+        mounted = {f"ca/{key}": content for key, content in self.secret(CLUSTER_CA).items()}
+        mounted |= {key: self.secret(user)[key] for key in ("user.crt", "user.key")}
         for name, content in mounted.items():
             (folder / name).write_bytes(content)
         return {
             "KAFKA_BROKER_URL": self.bootstrap,
             "KAFKA_SECURITY_PROTOCOL": "SSL",
-            "KAFKA_SSL_CA_LOCATION": str(folder / "ca.crt"),
+            "KAFKA_SSL_CA_LOCATION": str(folder / "ca"),
             "KAFKA_SSL_CERTIFICATE_LOCATION": str(folder / "user.crt"),
             "KAFKA_SSL_KEY_LOCATION": str(folder / "user.key"),
         }

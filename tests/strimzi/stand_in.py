@@ -23,7 +23,7 @@ from tests.strimzi.keys import authority_keys, secret, user_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from services.local_kubernetes import ControlPlane
+    from tools.local_kubernetes import ControlPlane
 
 YEAR = timedelta(days=365)
 _NO_WORLD = ("192.0.2.1", 9)  # an address of documentation: nothing is ever sent there

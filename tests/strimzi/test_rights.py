@@ -12,7 +12,7 @@ import pytest
 from services.certificates import Authority
 from services.streams.clients import client_config
 from tests.strimzi import attempts
-from tests.strimzi.attempts import OK, outcome, refusal
+from tests.strimzi.attempts import OK, outcome, rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,14 @@ RIGHTS = [
     Right(attempts.join, "fraud-tail-1", {"tail"}, NO_GROUP),
     # Named by the client of `helm test`, which does without.
     Right(attempts.join, "fraud-round-trip-1", set(), NO_GROUP),
+    Right(attempts.join, "fraud-console-1", set(), NO_GROUP),
     Right(attempts.join, "other", set(), NO_GROUP),
+    Right(attempts.describe_group, "fraud-detector", {"detector"}, NO_GROUP),
+    Right(attempts.describe_group, "fraud-tail-1", {"tail"}, NO_GROUP),
+    # Each client looks for the coordinator of the group that it has to name.
+    Right(attempts.describe_group, "fraud-console-1", {"console"}, NO_GROUP),
+    Right(attempts.describe_group, "fraud-round-trip-1", {"tester"}, NO_GROUP),
+    Right(attempts.describe_group, "other", set(), NO_GROUP),
     Right(attempts.transact, "fraud-detector-0", {"detector"}, NO_ID),
     Right(attempts.transact, "fraud-detector", set(), NO_ID),
     Right(attempts.transact, "other", set(), NO_ID),
@@ -143,7 +150,7 @@ def test_a_user_is_told_of_nothing_else(
 def test_a_client_that_shows_no_certificate_is_refused(configs: dict[str, Config]) -> None:
     config = {k: v for k, v in configs["detector"].items() if k not in _SHOWN}
     # Java from 19 on says that one is required, older ones that it is bad.
-    assert re.search(r"SSL alert number (116|42)\b", refusal(config))
+    assert re.search(r"SSL alert number (116|42)\b", rejection(config))
 
 
 def test_a_certificate_of_a_stranger_is_refused(configs: dict[str, Config], tmp_path: Path) -> None:
@@ -151,21 +158,21 @@ def test_a_certificate_of_a_stranger_is_refused(configs: dict[str, Config], tmp_
     (tmp_path / "user.crt").write_bytes(pair.certificate)
     (tmp_path / "user.key").write_bytes(pair.key)
     shown = dict(zip(_SHOWN, (str(tmp_path / "user.crt"), str(tmp_path / "user.key")), strict=True))
-    said = refusal({**configs["detector"], **shown})
+    said = rejection({**configs["detector"], **shown})
     assert re.search(r"SSL alert number (46|48)\b", said), said  # unknown, or of an unknown CA
 
 
 def test_a_client_without_tls_is_refused(configs: dict[str, Config]) -> None:
     plain: Config = {"bootstrap.servers": configs["detector"]["bootstrap.servers"]}
-    assert "Broker transport failure" in refusal(plain)
-    assert refusal(configs["detector"]) == OK
+    assert "Broker transport failure" in rejection(plain)
+    assert rejection(configs["detector"]) == OK
 
 
 def test_the_authority_of_clients_is_none_of_brokers(
-    configs: dict[str, Config], cluster: Cluster, tmp_path: Path
+    configs: dict[str, Config], cluster: Cluster
 ) -> None:
-    (tmp_path / "ca.crt").write_bytes(cluster.secret("detector")["ca.crt"])
-    said = refusal({**configs["detector"], "ssl.ca.location": str(tmp_path / "ca.crt")})
+    clients = cluster.secret("detector")["ca.crt"].decode()
+    said = rejection({**configs["detector"], "ssl.ca.pem": clients})
     assert "certificate verify failed" in said
 
 

@@ -112,7 +112,7 @@ def test_topics_are_as_they_were_asked_for(cluster: Cluster) -> None:
         name, spec = topic["metadata"]["name"], topic["spec"]
         assert len(admin.list_topics(name, 10).topics[name].partitions) == spec["partitions"]
         (future,) = admin.describe_configs([ConfigResource("topic", name)]).values()
-        found = future.result(10)
+        found = future.result(60)
         assert {k: found[k].value for k in spec["config"]} == {
             k: str(v) for k, v in spec["config"].items()
         }
@@ -144,11 +144,11 @@ def test_a_user_comes_with_its_rights_and_goes_with_them(cluster: Cluster, tmp_p
         names = (*topics, "queueing.transactions")
         return [outcome(partial(attempts.read, config, name)) for name in names]
 
-    refused = "TOPIC_AUTHORIZATION_FAILED"
-    assert tried() == [OK, refused, refused]  # by prefix; denied; from another host
+    rejected = "TOPIC_AUTHORIZATION_FAILED"
+    assert tried() == [OK, rejected, rejected]  # by prefix; denied; from another host
     kubectl(*within, "delete", "kafkauser", "guest")
     cluster.stand_in.sync()
-    assert tried() == [refused] * 3
+    assert tried() == [rejected] * 3
     assert "guest" not in [each["metadata"]["name"] for each in cluster.get("secrets")["items"]]
 
 

@@ -20,7 +20,7 @@ def lines(code: str) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=180,
     )
     assert ran.stdout == ""
     return [json.loads(line) for line in ran.stderr.splitlines()]
@@ -85,7 +85,7 @@ def on_a_terminal(code: str) -> str:
     master, terminal = pty.openpty()
     try:
         subprocess.run(
-            [sys.executable, "-W", "error", "-c", code], stderr=terminal, check=True, timeout=30
+            [sys.executable, "-W", "error", "-c", code], stderr=terminal, check=True, timeout=180
         )
         return os.read(master, 65_536).decode()
     finally:

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from services.telemetry import metrics
-from tests.telemetry.metrics_page import page
+from tools.shipped.metrics_page import page
 
 REGISTRIES = (metrics.DETECTOR, metrics.GENERATOR, metrics.OPERATOR)
 # Free text, or one of many: no metric may have them.
@@ -67,6 +67,9 @@ def test_labels_with_known_values_are_there_from_the_start(metric: Any) -> None:
     assert there == set(metrics.LABEL_VALUES[metric])
 
 
+NOW_MS = 1_767_268_800_000
+
+
 def buckets(histogram: Histogram) -> list[float]:
     """How many observations each bucket holds, those of the lower ones included, and the sum."""
     samples = [s for family in histogram.collect() for s in family.samples]
@@ -94,20 +97,31 @@ def test_latencies_added_together_are_as_if_added_one_by_one(counts: dict[int, i
             one_by_one.observe(ms / 1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "DECISION_LATENCY", together)
-        metrics.observe_latencies([ms for ms, n in counts.items() for _ in range(n)])
+        metrics.observe_latencies(
+            [NOW_MS - ms for ms, n in counts.items() for _ in range(n)], NOW_MS
+        )
     assert buckets(together) == pytest.approx(buckets(one_by_one))
 
 
 def test_a_latency_on_a_bound_belongs_below_it(histogram: Histogram) -> None:
-    metrics.observe_latencies([50, 50, 50])
+    metrics.observe_latencies([NOW_MS - 50] * 3, NOW_MS)
     at = bisect_left(histogram._upper_bounds, 0.05)
     assert [b.get() for b in histogram._buckets[: at + 1]] == [0.0] * at + [3.0]
 
 
 def test_a_record_ahead_of_the_clock_counts_as_no_latency(histogram: Histogram) -> None:
-    metrics.observe_latencies([-7_000, -1])
-    assert histogram._buckets[0].get() == 2
+    far_ahead_ms = NOW_MS * 1000  # a clock in microseconds
+    metrics.observe_latencies([NOW_MS + 7_000, NOW_MS + 1, far_ahead_ms], NOW_MS)
+    assert histogram._buckets[0].get() == 3
     assert histogram._sum.get() == 0
+
+
+def test_a_timestamp_that_is_no_time_has_no_latency(histogram: Histogram) -> None:
+    none_ms = [0, -1, -62_135_596_800_000, NOW_MS // 1000, -(1 << 63)]
+    metrics.observe_latencies(none_ms, NOW_MS)
+    metrics.observe_latencies([*none_ms, NOW_MS - 2_000], NOW_MS)
+    assert sum(bucket.get() for bucket in histogram._buckets) == 1
+    assert histogram._sum.get() == 2
 
 
 def test_money_is_added_up_for_each_currency_and_a_refund_stops_none(

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from services.settings import SettingError
 from services.telemetry import StatusServer, metrics
+from services.telemetry.status import _Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def served(
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -97,7 +98,7 @@ def test_a_file_of_the_service_has_its_own_type() -> None:
 @pytest.mark.parametrize("path", ["/livez", "/page", "/file", "/none"])
 def test_a_browser_is_to_run_and_frame_nothing_of_a_strangers(path: str) -> None:
     with served(pages={"/page": lambda: b"{}"}, files={"/file": ("text/html", b"")}) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", path)
         headers = connection.getresponse().headers
         connection.close()
@@ -129,6 +130,21 @@ def test_a_page_that_fails_is_logged_and_the_next_request_is_answered() -> None:
 
 def test_a_client_that_says_nothing_does_not_hold_up_the_others() -> None:
     with served() as port, socket.create_connection(("127.0.0.1", port)):
+        assert get(port, "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_it_listens_on_ipv4_and_on_ipv6(address: str) -> None:
+    with served() as port:
+        connection = http.client.HTTPConnection(address, port, timeout=60)
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_without_ipv6_it_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Server, "address_family", socket.AF_INET)
+    with served() as port:
         assert get(port, "/livez")[0] == 200
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.transactions import Refusal, Schema, load_schema, refuse, settle_event_times
+from services.transactions import Rejection, Schema, load_schema, reject, settle_event_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +20,15 @@ def read(value: bytes | None, record_ms: int = RECORD_MS, schema: Schema = SCHEM
     try:
         transaction = decode(value)
     except Exception as error:  # noqa: BLE001 - what comes is what is tested
-        return refuse(schema, value, error)
-    refused = settle_event_times(schema, [transaction], [record_ms], MAX_FUTURE_MS)
-    return refused[0][1] if refused else transaction
+        return reject(schema, value, error)
+    rejected = settle_event_times(schema, [transaction], [record_ms], MAX_FUTURE_MS)
+    return rejected[0][1] if rejected else transaction
 
 
 def reason(value: bytes | None, record_ms: int = RECORD_MS, schema: Schema = SCHEMA) -> str | None:
     """Give the reason that a value is refused for, None where it is accepted."""
     found = read(value, record_ms, schema)
-    return found.reason if isinstance(found, Refusal) else None
+    return found.reason if isinstance(found, Rejection) else None
 
 
 def schema_of(folder: Path, text: str) -> Schema:

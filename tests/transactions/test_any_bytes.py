@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.transactions import Field, Reason, Refusal, Schema, printable
+from services.transactions import Field, Reason, Rejection, Schema, printable
 from services.transactions.currencies import DECIMALS
 from tests.transactions.corpus import transaction
 from tests.transactions.reading import MAX_FUTURE_MS, RECORD_MS, SCHEMA, read
@@ -52,13 +52,13 @@ mutilated = st.builds(
 @given(st.binary() | st.text().map(str.encode) | near_transactions | mutilated)
 @example(b"[" * 100_000)
 def test_any_bytes_give_a_transaction_or_a_refusal(value: bytes) -> None:
-    assert isinstance(read(value), (SCHEMA.struct, Refusal))
+    assert isinstance(read(value), (SCHEMA.struct, Rejection))
 
 
 @given(st.binary() | near_transactions | mutilated | good_or_nearly)
 def test_any_refusal_is_short_and_printable(value: bytes) -> None:
     found = read(value)
-    detail = found.detail if isinstance(found, Refusal) else "accepted"
+    detail = found.detail if isinstance(found, Rejection) else "accepted"
     assert 0 < len(detail) <= 200
     assert detail.isprintable()
 
@@ -66,7 +66,7 @@ def test_any_refusal_is_short_and_printable(value: bytes) -> None:
 @given(st.integers(min_value=0, max_value=1_000))
 def test_every_cut_of_a_transaction_is_refused(at: int) -> None:
     whole = transaction(merchant='"é"', timestamp='"2024-05-01T12:00:00Z"')
-    assert isinstance(read(whole[: at % len(whole)]), Refusal)
+    assert isinstance(read(whole[: at % len(whole)]), Rejection)
 
 
 @given(st.text())
@@ -168,7 +168,7 @@ own_values = st.fixed_dictionaries(
 @given(mutilated | good_or_nearly)
 def test_any_transaction_is_within_the_built_in_bounds(value: bytes) -> None:
     found = read(value)
-    if not isinstance(found, Refusal):
+    if not isinstance(found, Rejection):
         assert all(within_bounds(f, getattr(found, f.name)) for f in SCHEMA.fields)
 
 
@@ -176,7 +176,7 @@ def test_any_transaction_is_within_the_built_in_bounds(value: bytes) -> None:
 @given(own_values)
 def test_any_transaction_is_within_a_teams_own_bounds(value: bytes) -> None:
     found = read(value, schema=OWN)
-    if not isinstance(found, Refusal):
+    if not isinstance(found, Rejection):
         assert all(within_bounds(f, getattr(found, f.name)) for f in OWN.fields)
 
 
@@ -184,7 +184,7 @@ def test_any_transaction_is_within_a_teams_own_bounds(value: bytes) -> None:
 def test_what_is_refused_of_a_teams_own_is_out_of_bounds(value: bytes) -> None:
     """The other way round: json.loads and plain comparisons would have refused it too."""
     found = read(value, schema=OWN)
-    if isinstance(found, Refusal):
+    if isinstance(found, Rejection):
         assert found.reason in {
             Reason.WRONG_LENGTH,
             Reason.NOT_ALLOWED,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.transactions import Reason, Refusal, settle_event_times
+from services.transactions import Reason, Rejection, settle_event_times
 from tests.transactions.corpus import transaction
 from tests.transactions.reading import MAX_FUTURE_MS, RECORD_MS, SCHEMA, read, schema_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def event_time(raw: str | None, record_ms: int = RECORD_MS) -> Any:
     """Give the event time that raw JSON settles to, or the reason of its refusal."""
     found = read(transaction(timestamp=raw), record_ms)
-    return found.reason if isinstance(found, Refusal) else found.timestamp
+    return found.reason if isinstance(found, Rejection) else found.timestamp
 
 
 def test_a_transaction_far_ahead_says_how_far() -> None:
@@ -45,8 +45,8 @@ def test_a_missing_event_time_beside_a_text_is_the_records_even_before_the_earli
         SCHEMA.decode(transaction()),
         SCHEMA.decode(transaction(timestamp='"2024-05-01T12:00:00Z"')),
     ]
-    refused = settle_event_times(SCHEMA, batch, [0, RECORD_MS], MAX_FUTURE_MS)
-    assert refused == []
+    rejected = settle_event_times(SCHEMA, batch, [0, RECORD_MS], MAX_FUTURE_MS)
+    assert rejected == []
 
 
 def test_an_integer_is_taken_as_it_is() -> None:
@@ -113,8 +113,8 @@ def test_only_what_is_refused_of_a_batch_is_named() -> None:
         '"1999-01-01T00:00:00Z"',
     ]
     batch = [SCHEMA.decode(transaction(timestamp=raw)) for raw in raws]
-    refused = settle_event_times(SCHEMA, batch, [RECORD_MS] * len(raws), MAX_FUTURE_MS)
-    assert [(i, refusal.reason) for i, refusal in refused] == [
+    rejected = settle_event_times(SCHEMA, batch, [RECORD_MS] * len(raws), MAX_FUTURE_MS)
+    assert [(i, rejection.reason) for i, rejection in rejected] == [
         (2, Reason.TIMESTAMP_IN_FUTURE),
         (4, Reason.TIMESTAMP_TOO_OLD),
     ]

@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from services.transactions import Reason, printable, refuse
+from services.transactions import Reason, printable, reject
 from tests.transactions.corpus import CASES, Case, transaction
 from tests.transactions.reading import SCHEMA, read, reason
 
@@ -35,8 +35,14 @@ def test_the_corpus_has_many_kinds_under_names_of_their_own() -> None:
 
 
 def test_the_corpus_has_cases_of_every_reason_of_the_built_in_schema() -> None:
-    # The one needs a schema of its own, the other transactions before it.
-    elsewhere = {Reason.NOT_ALLOWED, Reason.TIMESTAMP_TOO_LATE}
+    # These need a schema of their own, transactions before it, or more than a value.
+    elsewhere = {
+        Reason.NOT_ALLOWED,
+        Reason.TIMESTAMP_TOO_LATE,
+        Reason.OUTPUT_REFUSED,
+        Reason.UNREADABLE_HEADERS,
+        Reason.UNREADABLE_BATCH,
+    }
     assert {c.outcome for c in CASES if c.outcome} == set(Reason) - elsewhere
 
 
@@ -110,27 +116,27 @@ def test_the_last_of_two_values_is_the_one_that_is_shown() -> None:
 
 def test_an_error_of_the_decoder_that_is_not_known_is_still_a_refusal() -> None:
     error = msgspec.ValidationError("Something new\n" + "x" * 500)
-    refusal = refuse(SCHEMA, transaction(), error)
-    assert refusal.reason == Reason.WRONG_TYPE
-    assert (len(refusal.detail), refusal.detail.isprintable()) == (200, True)
+    rejection = reject(SCHEMA, transaction(), error)
+    assert rejection.reason == Reason.WRONG_TYPE
+    assert (len(rejection.detail), rejection.detail.isprintable()) == (200, True)
 
 
 @pytest.mark.parametrize("error", [OverflowError("too large\0"), ValueError("4300 digits")])
 def test_any_other_exception_is_a_refusal(error: Exception) -> None:
-    refusal = refuse(SCHEMA, transaction(), error)
-    assert refusal.reason == Reason.MALFORMED_JSON
-    assert refusal.detail.isprintable()
+    rejection = reject(SCHEMA, transaction(), error)
+    assert rejection.reason == Reason.MALFORMED_JSON
+    assert rejection.detail.isprintable()
 
 
 def test_running_out_of_recursion_is_the_values_fault() -> None:
-    assert refuse(SCHEMA, transaction(), RecursionError()).reason == Reason.TOO_DEEP
+    assert reject(SCHEMA, transaction(), RecursionError()).reason == Reason.TOO_DEEP
 
 
 @pytest.mark.parametrize("value", [transaction(), b"", None])
 def test_running_out_of_memory_is_not_the_values_fault(value: bytes | None) -> None:
     error = MemoryError()
     with pytest.raises(MemoryError) as caught:
-        refuse(SCHEMA, value, error)
+        reject(SCHEMA, value, error)
     assert caught.value is error
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.transactions import Refusal, SchemaError, load_schema
+from services.transactions import Rejection, SchemaError, load_schema
 from services.transactions.currencies import DECIMALS
 from tests.transactions.reading import read
 
@@ -57,7 +57,7 @@ def test_a_teams_own_fields_are_decoded(file: Path) -> None:
 def test_a_teams_own_bounds_are_kept(file: Path, fields: str, reason: str) -> None:
     file.write_text(OWN, encoding="utf-8")
     outcome = read(f"{{{fields}}}".encode(), schema=load_schema(file))
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, Rejection)
     assert outcome.reason == reason
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.transactions import Field, Reason, Refusal, Schema, SchemaError, load_schema
+from services.transactions import Field, Reason, Rejection, Schema, SchemaError, load_schema
 from tests.transactions.reading import read
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def one(load: Callable[[str], Schema]) -> Callable[[str], Schema]:
 def said(schema: Schema, raw: str) -> Any:
     """Give the value of the field `a`, or the reason of its refusal."""
     found = read(f'{{"a":{raw}}}'.encode(), schema=schema)
-    return found.reason if isinstance(found, Refusal) else found.a
+    return found.reason if isinstance(found, Rejection) else found.a
 
 
 # What is decoded.

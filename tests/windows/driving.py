@@ -48,10 +48,13 @@ class Driver:
         self.series = Series(queries, late_ms=late_ms)
         self.slots: dict[int, int] = {}
         self.unused: list[int] = []
+        self.latest: int | None = None
 
     def process(self, records: Sequence[Record]) -> list[list[int | None]]:
         """Process one batch."""
-        return listed(process(self.series, [self.slot(r.key) for r in records], records))
+        answers = listed(process(self.series, [self.slot(r.key) for r in records], records))
+        self.latest = max([r.time_ms for r in records], default=self.latest)
+        return answers
 
     def slot(self, key: int) -> int:
         """The slot of a key, an idle one where there is one."""
@@ -61,7 +64,7 @@ class Driver:
 
     def evict(self, at_most: int | None) -> None:
         """Free what is old; slots without entries are for other keys from here on."""
-        self.series.evict(at_most=at_most)
+        self.series.evict(self.latest, at_most=at_most)
         occupied: npt.NDArray[np.bool_] = self.series.occupied()
         for key, slot in list(self.slots.items()):
             if not occupied[slot]:

@@ -1,4 +1,7 @@
 {{- define "fraud.name" -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" .Release.Name) -}}
+{{- fail (printf "the release is called %s; expected a name that begins with a letter and has no dot, as Services are named after it" .Release.Name) -}}
+{{- end -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
@@ -11,17 +14,22 @@
 {{- define "fraud.selector" -}}
 {{- $root := index . 0 -}}{{- $component := index . 1 -}}
 app.kubernetes.io/name: fraud-detection
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ $component }}
+{{- end -}}
+
+{{/* Labels of a pod template: no version, as an upgrade of the chart alone would restart all pods. */}}
+{{- define "fraud.podLabels" -}}
+{{ include "fraud.selector" . }}
+app.kubernetes.io/part-of: fraud-detection
 {{- end -}}
 
 {{- define "fraud.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "fraud.selector" . }}
-app.kubernetes.io/part-of: fraud-detection
+{{ include "fraud.podLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "fraud.image" -}}
@@ -43,8 +51,38 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* A value as text in quotes. Helm reads numbers as floats, and prints 1000000 as 1e+06. */}}
+{{- define "fraud.text" -}}
+{{- kindIs "string" . | ternary . (toJson .) | quote -}}
+{{- end -}}
+
 {{- define "fraud.rulesConfigMap" -}}
 {{ include "fraud.name" . }}-rules
+{{- end -}}
+
+{{/* What all pods have: (list . .Values.detector) */}}
+{{- define "fraud.pod" -}}
+{{- $root := index . 0 -}}{{- $values := index . 1 -}}
+# The addresses of all Services of the namespace, as variables, could be taken for settings.
+enableServiceLinks: false
+securityContext: {{- include "fraud.podSecurity" $root | nindent 2 }}
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- {name: {{ quote . }}}
+{{- end }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{- define "fraud.containerImage" -}}
+image: {{ include "fraud.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end -}}
 
 {{/* What restricted Pod Security asks for. */}}
@@ -68,7 +106,7 @@ capabilities: {drop: [ALL]}
 - {name: TRANSACTIONS_TOPIC, value: {{ .Values.kafka.topics.transactions | quote }}}
 {{- if .Values.kafka.cluster }}
 - {name: KAFKA_SECURITY_PROTOCOL, value: SSL}
-- {name: KAFKA_SSL_CA_LOCATION, value: /etc/kafka/ca/ca.crt}
+- {name: KAFKA_SSL_CA_LOCATION, value: /etc/kafka/ca}
 - {name: KAFKA_SSL_CERTIFICATE_LOCATION, value: /etc/kafka/user/user.crt}
 - {name: KAFKA_SSL_KEY_LOCATION, value: /etc/kafka/user/user.key}
 {{- end }}
@@ -81,15 +119,19 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{/* The Secrets that Strimzi writes. Trust is the cluster's CA: ca.crt of the user's is the clients'. */}}
+{{/*
+The Secrets that Strimzi writes. Trust is the cluster's CA: ca.crt of the user's is the clients'. The
+whole Secret is mounted: while Strimzi replaces the CA, it holds the new certificate as ca.crt and the
+one that brokers still show under another name.
+*/}}
 {{- define "fraud.kafkaVolumes" -}}
 {{- $root := index . 0 -}}{{- $user := index . 1 -}}
 {{- with $root.Values.kafka.cluster }}
 - name: kafka-ca
-  secret: {secretName: {{ . }}-cluster-ca-cert, items: [{key: ca.crt, path: ca.crt}]}
+  secret: {secretName: {{ . }}-cluster-ca-cert, defaultMode: 0440}
 - name: kafka-user
   secret:
-    secretName: {{ $user }}
+    secretName: {{ quote $user }}
     defaultMode: 0440
     items: [{key: user.crt, path: user.crt}, {key: user.key, path: user.key}]
 {{- end }}
@@ -97,7 +139,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "fraud.moreEnv" -}}
 {{- range $name, $value := . }}
-- {name: {{ $name }}, value: {{ $value | quote }}}
+- {name: {{ quote $name }}, value: {{ include "fraud.text" $value }}}
 {{- end }}
 {{- end -}}
 
@@ -114,7 +156,38 @@ readinessProbe:
   timeoutSeconds: 5
 {{- end -}}
 
-{{/* Of the cluster, so named by the namespace too. */}}
-{{- define "fraud.webhook" -}}
-{{- printf "%s-%s" .Release.Namespace (include "fraud.name" .) | trunc 58 | trimSuffix "-" -}}
+{{/*
+The name of what belongs to the cluster. A namespace has no dot, so that no other release's can be the
+same; nor has a release's name a colon, which ends the part of it that is the release's.
+*/}}
+{{- define "fraud.clusterName" -}}
+{{- printf "%s.%s" .Release.Namespace .Release.Name -}}
+{{- end -}}
+
+{{/*
+How many detectors there are to be; nothing leaves it to Kubernetes. A number that a scaler decides is
+taken from the cluster: without one, the upgrade that turns autoscaling on would leave one detector.
+*/}}
+{{- define "fraud.detectors" -}}
+{{- if eq .Values.detector.autoscaling.by "none" -}}
+{{- int .Values.detector.replicas -}}
+{{- else -}}
+{{- $found := list -}}
+{{- range list .Values.detector.kind "Deployment" "StatefulSet" -}}
+{{- with lookup "apps/v1" . $.Release.Namespace (include "fraud.fullname" (list $ "detector")) -}}
+{{- $found = append $found .spec.replicas -}}
+{{- end -}}
+{{- end -}}
+{{- if $found }}{{ int (first $found) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Prometheus' namespace, as it is let in to a status port. An empty selector would let all in. */}}
+{{- define "fraud.fromPrometheus" -}}
+{{- with .Values.networkPolicy.metricsFrom -}}
+- from:
+  - namespaceSelector:
+      matchLabels: {{- toYaml . | nindent 8 }}
+  ports: [{port: status}]
+{{- end -}}
 {{- end -}}

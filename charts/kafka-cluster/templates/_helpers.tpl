@@ -6,7 +6,7 @@ restart every broker.
 {{- define "kafka-cluster.labels" -}}
 {{- $root := index . 0 -}}{{- $component := index . 1 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ $component }}
 app.kubernetes.io/part-of: fraud-detection
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
@@ -18,8 +18,17 @@ The same for what belongs to a cluster; without strimzi.io/cluster it is passed 
 */}}
 {{- define "kafka-cluster.memberLabels" -}}
 {{- $root := index . 0 -}}
-strimzi.io/cluster: {{ $root.Values.clusterName }}
+strimzi.io/cluster: {{ $root.Values.clusterName | quote }}
 {{ include "kafka-cluster.labels" . }}
+{{- end -}}
+
+{{/*
+Kafka's version. Without one in the values, a cluster keeps the version that it has: a default that is
+older than that would be a downgrade.
+*/}}
+{{- define "kafka-cluster.version" -}}
+{{- $installed := lookup "kafka.strimzi.io/v1" "Kafka" .Release.Namespace .Values.clusterName -}}
+{{- .Values.kafkaVersion | default (dig "spec" "kafka" "version" "" $installed) | default .Chart.AppVersion -}}
 {{- end -}}
 
 {{- define "kafka-cluster.annotations" -}}
@@ -50,6 +59,8 @@ The brokers' settings: what exactly-once delivery needs, and then the chart's us
 {{- /* A group that was away for longer begins anew, and what is still there then would be judged
 twice. So offsets outlive the records: their retention and a segment (a day at most), and a day. */ -}}
 {{- $offsetsMinutes := mul 60 (add 48 (int64 .Values.topics.transactions.retentionHours)) -}}
+{{- /* What a detector that crashed has left open holds back readers and its successor, until the broker
+has noticed that it timed out: it looks every second, not every 10. */ -}}
 {{- $ours := dict
   "auto.create.topics.enable" false
   "default.replication.factor" $factor
@@ -58,6 +69,7 @@ twice. So offsets outlive the records: their retention and a segment (a day at m
   "offsets.retention.minutes" (max 10080 $offsetsMinutes)
   "transaction.state.log.replication.factor" $factor
   "transaction.state.log.min.isr" $minInSync
+  "transaction.abort.timed.out.transaction.cleanup.interval.ms" 1000
 -}}
 {{- range $name, $value := merge (deepCopy .Values.config) $ours }}
 {{ $name }}: {{ toJson $value }}
@@ -72,7 +84,7 @@ A KafkaTopic: (dict "root" . "topic" .Values.topics.x "component" "x" "maxMessag
 apiVersion: kafka.strimzi.io/v1
 kind: KafkaTopic
 metadata:
-  name: {{ .topic.name }}
+  name: {{ quote .topic.name }}
   labels: {{- include "kafka-cluster.memberLabels" (list .root .component) | nindent 4 }}
   {{- with include "kafka-cluster.annotations" .root }}{{ . | nindent 2 }}{{ end }}
 spec:
@@ -80,8 +92,12 @@ spec:
   replicas: {{ int .root.Values.replication.factor }}
   config:
     cleanup.policy: delete
+    {{- if eq .component "transactions" }}
+    # Whatever producers use: of zstd alone the detector's client bounds what a batch decompresses to.
+    compression.type: zstd
+    {{- end }}
     min.insync.replicas: {{ int .root.Values.replication.minInSync }}
-    max.message.bytes: {{ .maxMessageBytes }}
+    max.message.bytes: {{ int64 .maxMessageBytes }}
     retention.ms: {{ $retention }}
     # Records go a segment at a time. A day's worth at most, so that they go in time.
     segment.ms: {{ min 86400000 (div $retention 8) }}
@@ -96,7 +112,7 @@ right to write idempotently with Write to any topic.
 apiVersion: kafka.strimzi.io/v1
 kind: KafkaUser
 metadata:
-  name: {{ .name }}
+  name: {{ quote .name }}
   labels: {{- include "kafka-cluster.memberLabels" (list .root .component) | nindent 4 }}
   {{- with include "kafka-cluster.annotations" .root }}{{ . | nindent 2 }}{{ end }}
 spec:

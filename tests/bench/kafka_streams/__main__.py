@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from services.local_kafka import Broker
 from tests.bench import measure
 from tests.bench.kafka_streams import VARIANTS, contender
 from tests.bench.measure import Contender
+from tools.local_kafka import Broker
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services.local_kafka import VERSION, DistributionError
-from services.local_kafka.distribution import java
-from services.this_machine import cache_folder
 from tests.bench.measure import RECURRING, Contender, Load
+from tools.local_kafka import DistributionError
+from tools.local_kafka.distribution import java
+from tools.this_machine import cache_folder
 
 VARIANTS = ("as-it-comes", "tuned", "heap")
 _FOLDER = Path(__file__).parent
@@ -48,7 +48,7 @@ def command(variant: str) -> tuple[str, ...]:
 
 
 def _built() -> Path:
-    folder = cache_folder() / f"kafka-streams-{VERSION}-{_fingerprint()}"
+    folder = cache_folder() / f"kafka-streams-{_fingerprint()}"
     if not folder.exists():
         sys.stderr.write(f"building the Kafka Streams contender with Maven into {folder} ...\n")
         _build(folder)

@@ -1,0 +1,40 @@
+"""Batches as columns: one a field of the schema, filled by a decoder of the records' format.
+
+For example:
+
+    decoder = JsonDecoder(schema)
+    columns = decoder.decode(values)
+    times_ms, in_future = event_times(schema, columns, record_ms, max_future_ms)
+    amounts = columns.by_path["amount"].values[columns.accepted]
+
+Only the decoder knows JSON; a decoder of another format fills the same columns.
+`prepare` compiles the kernel, or loads it, before the stream begins.
+"""
+
+from services.columns.columns import (
+    Booleans,
+    Codes,
+    Column,
+    Columns,
+    Doubles,
+    Texts,
+    Times,
+    Whole,
+)
+from services.columns.decoding import Decoder, JsonDecoder, prepare
+from services.columns.event_time import event_times
+
+__all__ = [
+    "Booleans",
+    "Codes",
+    "Column",
+    "Columns",
+    "Decoder",
+    "Doubles",
+    "JsonDecoder",
+    "Texts",
+    "Times",
+    "Whole",
+    "event_times",
+    "prepare",
+]

@@ -1,1 +1,0 @@
-"""`make demo`: everything of this project on one machine, on a real broker, to look at."""

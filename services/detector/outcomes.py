@@ -1,0 +1,102 @@
+"""Decisions about records, kept until the commit: routes, verdicts, rejections."""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from services.detector.answers import explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from services.rules import Decision, Ruleset
+    from services.streams.processing import Route
+    from services.transactions import Rejection
+
+# Currency and amount (in whole units) of a transaction; None if it lacks one of them.
+Payment = tuple[str | None, float | None]
+
+
+class Topics(NamedTuple):
+    """The output topics."""
+
+    legit: str
+    fraud: str
+    dead_letters: str
+
+
+class Routes(dict[int, "Route"]):
+    """Cache from match mask to output topic and headers, filled on first use."""
+
+    def __init__(self, ruleset: Ruleset, topics: Topics) -> None:
+        super().__init__()
+        self.frauds: dict[int, bool] = {}
+        """True for each mask in the cache whose verdict is fraud."""
+        self._ruleset = ruleset
+        self._topics = {"legit": topics.legit, "fraud": topics.fraud}
+        self.nothing_matched = explanation(ruleset.decide(0), ruleset.hash)
+
+    def __missing__(self, mask: int) -> Route:
+        """Compute the route of a mask. Without a match the record gains nothing."""
+        decision = self._ruleset.decide(mask)
+        self.frauds[mask] = decision.verdict == "fraud"
+        route = self[mask] = self._route(decision)
+        return route
+
+    def of(self, masks: list[int]) -> list[Route]:
+        """Return the route of each mask; most masks have no match."""
+        routes = [self[0]] * len(masks)
+        for i in compress(range(len(masks)), masks):
+            routes[i] = self[masks[i]]
+        return routes
+
+    def telling(self, mask: int, values: list[Any]) -> Route:
+        """Compute the route of a mask whose explanation has the values of aggregates."""
+        return self._route(self._ruleset.explain(mask, values))
+
+    def _route(self, decision: Decision) -> Route:
+        headers = explanation(decision, self._ruleset.hash) if decision.matches else None
+        return self._topics[decision.verdict], headers
+
+
+class Outcome(NamedTuple):
+    """The decision about one record. Only `rejection` is set for a rejected record."""
+
+    route: Route
+    ruleset: Ruleset
+    mask: int
+    stopped: Payment | None
+    rejection: Rejection | None
+
+
+class Judged(NamedTuple):
+    """The decisions about a batch that is not committed yet.
+
+    It does not refer to the records or the transactions: if 10,000 of them were kept until
+    the commit, each batch would use memory that is in no CPU cache.
+    """
+
+    runs: list[tuple[int, Sequence[int]]]
+    """The partitions, and the offsets of their records."""
+    ruleset: Ruleset
+    routes: list[Route]
+    masks: list[int]
+    stopped: list[Payment]
+    """One payment for each fraud, in order."""
+    rejected: dict[int, Rejection]
+    out_of_order: int
+
+    def outcomes(self) -> Iterator[tuple[tuple[int, int], Outcome]]:
+        """Yield partition and offset of each record with the decision about it."""
+        frauds = {m for m in set(self.masks) if self.ruleset.decide(m).verdict == "fraud"}
+        decided = iter(self.masks)
+        stopped = iter(self.stopped)
+        places = [(partition, offset) for partition, offsets in self.runs for offset in offsets]
+        for i, (at, route) in enumerate(zip(places, self.routes, strict=True)):
+            if rejection := self.rejected.get(i):
+                yield at, Outcome(route, self.ruleset, 0, None, rejection)
+            else:
+                mask = next(decided)
+                payment = next(stopped, None) if mask in frauds else None
+                yield at, Outcome(route, self.ruleset, mask, payment, None)

@@ -1,0 +1,1 @@
+"""`make demo`: the whole project on one machine, with a real broker and a live view."""
