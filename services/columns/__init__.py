@@ -20,9 +20,10 @@ from services.columns.columns import (
     Texts,
     Times,
     Whole,
+    joined,
 )
 from services.columns.decoding import Decoder, JsonDecoder, prepare
-from services.columns.event_time import event_times
+from services.columns.event_time import event_times, set_event_times
 
 __all__ = [
     "Booleans",
@@ -36,5 +37,7 @@ __all__ = [
     "Times",
     "Whole",
     "event_times",
+    "joined",
     "prepare",
+    "set_event_times",
 ]

@@ -7,13 +7,14 @@ a rejected row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from services.transactions import Rejection
@@ -34,6 +35,12 @@ class Texts(NamedTuple):
     lengths: Ints
     valid: Bools
 
+    def part(self, begin: int, end: int) -> Texts:
+        """The rows [begin, end)."""
+        return Texts(
+            self.data, self.starts[begin:end], self.lengths[begin:end], self.valid[begin:end]
+        )
+
     def value(self, row: int) -> str | None:
         """The text of a row, None where it has none."""
         if not self.valid[row]:
@@ -49,6 +56,10 @@ class Doubles(NamedTuple):
     valid: Bools
     currency: str | None
 
+    def part(self, begin: int, end: int) -> Doubles:
+        """The rows [begin, end)."""
+        return Doubles(self.values[begin:end], self.valid[begin:end], self.currency)
+
     def value(self, row: int) -> float | None:
         """The number of a row, None where it has none."""
         return float(self.values[row]) if self.valid[row] else None
@@ -60,6 +71,10 @@ class Whole(NamedTuple):
     values: Ints
     valid: Bools
 
+    def part(self, begin: int, end: int) -> Whole:
+        """The rows [begin, end)."""
+        return Whole(self.values[begin:end], self.valid[begin:end])
+
     def value(self, row: int) -> int | None:
         """The number of a row, None where it has none."""
         return int(self.values[row]) if self.valid[row] else None
@@ -70,6 +85,10 @@ class Times(NamedTuple):
 
     micros: Ints
     valid: Bools
+
+    def part(self, begin: int, end: int) -> Times:
+        """The rows [begin, end)."""
+        return Times(self.micros[begin:end], self.valid[begin:end])
 
     def value(self, row: int) -> int | None:
         """The time of a row in microseconds since 1970, None where it has none.
@@ -86,6 +105,10 @@ class Codes(NamedTuple):
     valid: Bools
     labels: tuple[str, ...]
 
+    def part(self, begin: int, end: int) -> Codes:
+        """The rows [begin, end)."""
+        return Codes(self.codes[begin:end], self.valid[begin:end], self.labels)
+
     def value(self, row: int) -> str | None:
         """The text of a row, None where it has none."""
         return self.labels[self.codes[row]] if self.valid[row] else None
@@ -97,9 +120,24 @@ class Booleans(NamedTuple):
     values: Bools
     valid: Bools
 
+    def part(self, begin: int, end: int) -> Booleans:
+        """The rows [begin, end)."""
+        return Booleans(self.values[begin:end], self.valid[begin:end])
+
     def value(self, row: int) -> bool | None:
         """The boolean of a row, None where it has none."""
         return bool(self.values[row]) if self.valid[row] else None
+
+
+def joined(parts: Sequence[Whole | Doubles]) -> Whole | Doubles:
+    """Join numbers of one type: the rows of each part, in order."""
+    first, *more = parts
+    if not more:
+        return first
+    valid = np.concatenate([part.valid for part in parts])
+    if isinstance(first, Whole):
+        return Whole(np.concatenate([cast("Whole", part).values for part in parts]), valid)
+    return first._replace(values=np.concatenate([part.values for part in parts]), valid=valid)
 
 
 Column = Texts | Doubles | Whole | Times | Codes | Booleans
@@ -124,3 +162,20 @@ class Columns:
     def row(self, row: int) -> dict[str, Any]:
         """Values of one transaction by path, None where it has none. Slow: for single rows."""
         return {path: column.value(row) for path, column in self.by_path.items()}
+
+    def with_texts(self, path: str, texts: Mapping[int, str]) -> Columns:
+        """The same batch with other texts in one column, by row."""
+        column = self.by_path[path]
+        if not isinstance(column, Texts):
+            raise TypeError(f"found a column of {type(column).__name__} for {path}, not Texts")
+        written = {row: text.encode() for row, text in texts.items()}
+        rows = list(written)
+        lengths = np.fromiter(map(len, written.values()), np.int64, len(rows))
+        starts, own = column.starts.copy(), column.lengths.copy()
+        valid = column.valid.copy()
+        starts[rows] = len(column.data) + np.cumsum(lengths) - lengths
+        own[rows] = lengths
+        valid[rows] = True
+        joined = np.frombuffer(b"".join(written.values()), np.uint8)
+        data = np.concatenate([column.data, joined])
+        return replace(self, by_path={**self.by_path, path: Texts(data, starts, own, valid)})

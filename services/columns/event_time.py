@@ -48,3 +48,20 @@ def event_times(
         row: in_future(int(ahead[row]), max_future_ms)
         for row in np.flatnonzero(ahead > max_future_ms).tolist()
     }
+
+
+def set_event_times(schema: Schema, columns: Columns, times_ms: Ints) -> None:
+    """Write the event times of accepted rows into their column: that is what rules read.
+
+    Args:
+        schema: Schema of the transactions.
+        columns: The batch; its column of event times is overwritten.
+        times_ms: int64[n], epoch milliseconds.
+
+    """
+    if schema.event_time is None:
+        return
+    column = columns.by_path[schema.event_time.name]
+    if isinstance(column, Times):
+        np.multiply(times_ms, 1000, out=column.micros, where=columns.accepted)
+        np.logical_or(column.valid, columns.accepted, out=column.valid)

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from confluent_kafka import KafkaException
 
+from services.columns import prepare as prepare_columns
 from services.detector.judge import Judge
 from services.detector.keying import Keying
 from services.detector.matches import RecentMatches
@@ -119,6 +120,7 @@ class Detector:
         self._matches.start()
         log.info("started", status_port=port, instance_id=settings.instance_id)
         try:
+            prepare_columns()
             prepare_windows()
             if self._prepare():
                 self._judge_until_stopped()

@@ -1,23 +1,23 @@
 """From a batch of records to the route of each record: the hot path.
 
-The work per record is done by C functions called through `map`, by numpy, and by two loops: over
-event times that are not all integers, and in the ruleset's generated function. The route of a match
-mask (topic, headers) comes from a cache that is filled on first use. Only matches whose explanation
-has values of aggregates are written one by one.
+The work per record is done on columns. Python code runs once a row only for rows that match a rule
+or are rejected. The route of a match mask (topic, headers) comes from a cache that is filled on
+first use; only an explanation with values of aggregates is written for its row.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from itertools import compress
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
+from services.columns import joined
 from services.detector import offset_metadata
 from services.detector.answers import answer_forged
 from services.detector.outcomes import Judged, Outcome, Payment, Routes, Topics
-from services.detector.reading import milliseconds, name
+from services.detector.reading import milliseconds
+from services.engine import Engine
+from services.rules.numbering import Rows
 from services.streams.dead_letters import dead_letter_headers
 from services.streams.processing import place_of
 from services.telemetry import metrics
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message, TopicPartition
 
+    from services.columns import Columns, Doubles, Whole
     from services.detector.keying import Keying
     from services.detector.partitions import Partitions
     from services.detector.reading import Read, Reader, Times
@@ -62,9 +63,9 @@ class Judge:
         self._partitions = partitions
         self._topics = topics
         self._keying = keying
-        money = reader.schema.money
-        self._payment = attrgetter(*money) if money else None
+        self._money = reader.schema.money
         self._ruleset = partitions.ruleset
+        self._engine = Engine(self._ruleset)
         self._routes = Routes(self._ruleset, topics)
         self._judged: list[Judged] = []
         # By partition and offset: decisions about records that will be read again, and about those
@@ -172,58 +173,57 @@ class Judge:
             ready = self._partitions.ready[partition]
             ready.next = offsets[-1] + 1
             self._marks[partition] = stream_times[partition].mark
-        if read.rejected:
-            decided = iter(routes)
-            dead_letters = self._topics.dead_letters
-            routes = [
-                (dead_letters, dead_letter_headers(read.rejected[i], message))
-                if i in read.rejected
-                else next(decided)
-                for i, message in enumerate(batch.messages)
-            ]
+        for row, rejection in read.rejected.items():
+            headers = dead_letter_headers(rejection, batch.messages[row])
+            routes[row] = self._topics.dead_letters, headers
         self._judged.append(
             Judged(
                 runs,
                 self._ruleset,
                 routes,
                 masks,
-                self._stopped(read.transactions, masks),
+                self._stopped(read.columns, masks),
                 read.rejected,
                 read.out_of_order,
             )
         )
         return routes
 
-    def _stopped(self, transactions: list[Any], masks: list[int]) -> list[Payment]:
-        """Return the payments of a batch's frauds."""
-        if self._payment is None:
-            return []
-        # Most records match nothing, and are not frauds.
-        frauds = map(self._routes.frauds.__getitem__, compress(masks, masks))
-        return list(map(self._payment, compress(compress(transactions, masks), frauds)))
+    def _stopped(self, columns: Columns, masks: dict[int, int]) -> dict[int, Payment]:
+        """Return the payments of a batch's frauds, by row."""
+        if self._money is None:
+            return {}
+        currency, amount = (columns.by_path[path] for path in self._money)
+        frauds = self._routes.frauds
+        return {
+            row: (cast("str | None", currency.value(row)), cast("float | None", amount.value(row)))
+            for row, mask in masks.items()
+            if frauds[mask]
+        }
 
-    def _decide(self, batch: Batch, read: Read) -> tuple[list[int], list[Route]]:
-        ruleset, transactions = self._ruleset, read.transactions
-        if "id" in ruleset.reads:
-            name(transactions, read.messages(batch))
-        if not ruleset.windows.values:
-            masks = ruleset.matches(transactions)
-            return masks, self._routes.of(masks)
-        masks, routes = [], []
-        for partition, begin, end in read.runs:
-            whole = end - begin == len(transactions)
-            own = transactions if whole else transactions[begin:end]
-            windows = self._partitions.ready[partition].windows
-            columns = windows.process(own, read.times_ms[begin:end], ruleset.counted(own))
-            windows.forget_before(self._partitions.stream_times[partition].time_ms, len(own))
-            found = ruleset.matches(own, columns)
-            went = self._routes.of(found)
-            for i in compress(range(len(found)), found):
-                if found[i] & ruleset.vivid:
-                    went[i] = self._routes.telling(found[i], [column[i] for column in columns])
-            masks += found
-            routes += went
+    def _decide(self, batch: Batch, read: Read) -> tuple[dict[int, int], list[Route]]:
+        """Return the mask of each row with a match, and the route of each row."""
+        ruleset = self._ruleset
+        columns = read.with_names() if "id" in ruleset.reads else read.columns
+        values = self._values(batch, read, columns) if ruleset.windows.values else []
+        masks = self._engine.masks(columns, values, read.named)
+        routes = [self._routes[0]] * len(columns)
+        for row, mask in masks.items():
+            routes[row] = self._routes[mask]  # also to know whether it is a fraud
+            if mask & ruleset.vivid:
+                routes[row] = self._routes.telling(mask, [column.value(row) for column in values])
         return masks, routes
+
+    def _values(self, batch: Batch, read: Read, columns: Columns) -> list[Whole | Doubles]:
+        """Add a batch to the windows; return their values as columns of the batch."""
+        counted = self._engine.counted(columns, read.named)
+        parts = []
+        for partition, begin, end in batch.runs:
+            windows = self._partitions.ready[partition].windows
+            own = {text: counts[begin:end] for text, counts in counted.items()}
+            parts.append(windows.process(Rows(columns, begin, end), read.times_ms[begin:end], own))
+            windows.forget_before(self._partitions.stream_times[partition].time_ms, end - begin)
+        return list(map(joined, zip(*parts, strict=True)))
 
     def _judge_again(self, batch: Batch) -> list[Route]:
         """Return the known decisions, and judge the other records."""
@@ -267,12 +267,11 @@ class Judge:
         stopped: list[Payment] = []
         for judged in self._judged:
             counts = masks.setdefault(judged.ruleset, Counter())
-            matched = list(compress(judged.masks, judged.masks))
-            counts.update(matched)
-            counts[0] += len(judged.masks) - len(matched)
+            counts.update(judged.masks.values())
+            counts[0] += len(judged.routes) - len(judged.masks) - len(judged.rejected)
             reasons.update(rejection.reason for rejection in judged.rejected.values())
             metrics.OUT_OF_ORDER.inc(judged.out_of_order)
-            stopped += judged.stopped
+            stopped += judged.stopped.values()
         for outcome in self._repeated.values():
             if outcome.rejection is not None:
                 reasons[outcome.rejection.reason] += 1
@@ -328,6 +327,7 @@ class Judge:
         busy = self._partitions.turn(consumer, self._rules.current)
         if self._partitions.ruleset is not self._ruleset:
             self._ruleset = self._partitions.ruleset
+            self._engine = Engine(self._ruleset)
             self._routes = Routes(self._ruleset, self._topics)
         self._rules.put_in_force(self._ruleset, self._partitions.warming)
         if time.monotonic() - self._measured_at >= MEASURE_EVERY_SECONDS:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import structlog
 
 from services.rules.keys import NO_KEY
@@ -49,12 +50,13 @@ class Keying:
 
     def sample(self, batch: Batch, read: Read) -> None:
         """Compare the key of one of the batch's transactions with its field."""
-        if self.field == NO_KEY or not read.transactions:
+        rows = () if self.field == NO_KEY else np.flatnonzero(read.columns.accepted)
+        if not len(rows):
             return
         self._turn += 1
-        i = self._turn % len(read.transactions)
-        value = getattr(read.transactions[i], self.field)
-        key = batch.messages[i if read.places is None else read.places[i]].key()
+        row = int(rows[self._turn % len(rows)])
+        value = getattr(read.transaction(row), self.field)
+        key = batch.messages[row].key()
         same = key == _key_of(value)
         self._samples.append(same)
         metrics.KEYS.labels("match" if same else "mismatch").inc()

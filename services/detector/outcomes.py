@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.detector.answers import explanation
 
@@ -44,14 +43,7 @@ class Routes(dict[int, "Route"]):
         route = self[mask] = self._route(decision)
         return route
 
-    def of(self, masks: list[int]) -> list[Route]:
-        """Return the route of each mask; most masks have no match."""
-        routes = [self[0]] * len(masks)
-        for i in compress(range(len(masks)), masks):
-            routes[i] = self[masks[i]]
-        return routes
-
-    def telling(self, mask: int, values: list[Any]) -> Route:
+    def telling(self, mask: int, values: list[float | int | None]) -> Route:
         """Compute the route of a mask whose explanation has the values of aggregates."""
         return self._route(self._ruleset.explain(mask, values))
 
@@ -81,22 +73,16 @@ class Judged(NamedTuple):
     """The partitions, and the offsets of their records."""
     ruleset: Ruleset
     routes: list[Route]
-    masks: list[int]
-    stopped: list[Payment]
-    """One payment for each fraud, in order."""
+    masks: dict[int, int]
+    """The mask of each row with a match."""
+    stopped: dict[int, Payment]
+    """The payment of each row that is a fraud."""
     rejected: dict[int, Rejection]
     out_of_order: int
 
     def outcomes(self) -> Iterator[tuple[tuple[int, int], Outcome]]:
         """Yield partition and offset of each record with the decision about it."""
-        frauds = {m for m in set(self.masks) if self.ruleset.decide(m).verdict == "fraud"}
-        decided = iter(self.masks)
-        stopped = iter(self.stopped)
         places = [(partition, offset) for partition, offsets in self.runs for offset in offsets]
-        for i, (at, route) in enumerate(zip(places, self.routes, strict=True)):
-            if rejection := self.rejected.get(i):
-                yield at, Outcome(route, self.ruleset, 0, None, rejection)
-            else:
-                mask = next(decided)
-                payment = next(stopped, None) if mask in frauds else None
-                yield at, Outcome(route, self.ruleset, mask, payment, None)
+        for row, (at, route) in enumerate(zip(places, self.routes, strict=True)):
+            mask, stopped = self.masks.get(row, 0), self.stopped.get(row)
+            yield at, Outcome(route, self.ruleset, mask, stopped, self.rejected.get(row))

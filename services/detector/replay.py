@@ -23,8 +23,9 @@ from confluent_kafka import (
 )
 
 from services.detector.places import Gap, later
-from services.detector.reading import name
 from services.detector.stream_time import NEVER, block_of
+from services.engine import Engine
+from services.rules.numbering import Rows
 from services.rules.partition_windows import PartitionWindows
 from services.streams.clients import OUT_OF_LOG
 from services.streams.epochs import Written
@@ -82,6 +83,7 @@ class Rebuild:
         self.partition = partition
         self.ruleset = ruleset
         self.windows = PartitionWindows(ruleset.windows, reader.max_late_ms)
+        self._engine = Engine(ruleset)
         self.until = until
         self.next: int | None = None
         """The next offset to read; None until the first one is known."""
@@ -173,11 +175,10 @@ class Rebuild:
             self._gap = later(self._gap, Gap("RetentionTooShort", messages[0].timestamp()[1]))
         batch = Batch.of(messages)
         read = self._reader.read(batch, {self.partition: self._stream_time})
-        if "id" in self.ruleset.reads:
-            name(read.transactions, read.messages(batch))
-        counted = self.ruleset.counted(read.transactions)
-        self.windows.take(read.transactions, read.times_ms, counted)
-        self.windows.forget_before(self._stream_time.time_ms, len(read.transactions))
+        columns = read.with_names() if "id" in self.ruleset.reads else read.columns
+        counted = self._engine.counted(columns, read.named)
+        self.windows.take(Rows(columns), read.times_ms, counted)
+        self.windows.forget_before(self._stream_time.time_ms, len(columns))
         metrics.REPLAYED.inc(len(messages))
 
     def _due(self) -> int:

@@ -50,7 +50,6 @@ class Source(NamedTuple):
     """The definition of a series' entries; texts are "" if there is none.
 
     `currency` is the field with the currency of `of`, if that is money.
-    `optional` is True if a transaction may lack one of the two.
     """
 
     group_by: str
@@ -58,7 +57,6 @@ class Source(NamedTuple):
     currency: str
     where: str
     distinct: bool
-    optional: bool
 
 
 class Column(NamedTuple):
@@ -111,8 +109,7 @@ def value_of(aggregate: Aggregate, schema: Schema) -> Value:
     field = next((f for f in schema.fields if f.name == aggregate.of), None)
     distinct = aggregate.function == "CountDistinct"
     currency = field.currency or "" if field is not None and not distinct else ""
-    optional = any(not f.required for f in schema.fields if f.name in {aggregate.of, currency})
-    source = Source(aggregate.group_by, aggregate.of, currency, aggregate.where, distinct, optional)
+    source = Source(aggregate.group_by, aggregate.of, currency, aggregate.where, distinct)
     counts = aggregate.function in {"Count", "CountDistinct"}
     whole = counts or (aggregate.function != "Avg" and field is not None and field.type == "int")
     return Value(source, aggregate.function, aggregate.window_ms, "int" if whole else "double")

@@ -8,7 +8,7 @@ import msgspec
 
 from services.rules.aggregates import plan
 from services.rules.conditions import Conditions
-from services.rules.expressions import NO_VALUE, Environment, evaluate
+from services.rules.expressions import NO_VALUE, NOTHING, Environment, evaluate
 from services.rules.hints import near
 from services.rules.model import milliseconds
 from services.rules.problems import Problem
@@ -87,17 +87,26 @@ def _aggregates(
     # This import compiles the windows, which takes time, and most rules have no aggregates.
     import numpy as np  # noqa: PLC0415
 
+    from services.columns import JsonDecoder  # noqa: PLC0415
+    from services.rules.numbering import Rows  # noqa: PLC0415
     from services.rules.partition_windows import PartitionWindows  # noqa: PLC0415
 
     windows = plan(rule.values.values())
+    columns = JsonDecoder(environment.schema).decode(list(map(msgspec.json.encode, transactions)))
     wheres = Conditions(rule.wheres.values(), environment, lambda _where, _error: None)
     masks = wheres.masks(transactions)
-    counted = {text: [mask >> i & 1 == 1 for mask in masks] for i, text in enumerate(rule.wheres)}
-    columns = PartitionWindows(windows, _LATE_MS).process(
-        transactions, np.array(times_ms, np.int64), counted
+    counted = {
+        text: np.array([mask >> i & 1 == 1 for mask in masks]) for i, text in enumerate(rule.wheres)
+    }
+    found = PartitionWindows(windows, _LATE_MS).process(
+        Rows(columns), np.array(times_ms, np.int64), counted
     )
-    places = {value: i for i, value in enumerate(windows.values)}
-    return {name: columns[places[value]][-1] for name, value in rule.values.items()}
+    last = len(transactions) - 1
+    values = dict(zip(windows.values, (column.value(last) for column in found), strict=True))
+    return {
+        name: NOTHING if values[value] is None else values[value]
+        for name, value in rule.values.items()
+    }
 
 
 def _sequence(

@@ -10,25 +10,24 @@ identified by its own value.
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from services.columns import Codes, Doubles, Texts, Times
 from services.transactions.currencies import DECIMALS
 from services.windows.hashing import hashed
 from services.windows.keys import Keys, mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
+
+    from services.columns import Column, Columns
 
     Ints = npt.NDArray[np.int64]
 
 CODES = {code: i for i, code in enumerate(sorted(DECIMALS))}
-"""The number of each currency."""
-_NUMBER_OF: dict[str | None, int] = {None: -1} | dict(CODES)
+"""The number of each currency, which is its code in a column too."""
 NOBODY = 0
 """The slot for transactions without a key."""
 _NO_SLOTS: Ints = np.zeros(0, np.int64)
@@ -39,40 +38,49 @@ class Halves(NamedTuple):
 
     first: Ints
     second: Ints
-    there: npt.NDArray[np.bool_] | None
+    there: npt.NDArray[np.bool_]
 
 
-def halves(values: list[Any]) -> Halves:
-    """Convert the values of one field to keys: texts, numbers or truths, None if missing."""
-    n = len(values)
-    there = None
-    if None in values:
-        there = np.fromiter((value is not None for value in values), np.bool_, n)
-        known = next((value for value in values if value is not None), 0)
-        blank = "" if isinstance(known, str) else 0
-        values = [blank if value is None else value for value in values]
-    if isinstance(values[0], str):
-        return Halves(*hashed(values), there)
-    if any(isinstance(value, float) for value in values):
-        # Adding 0.0 turns the negative zero into the positive one, so both have the same key.
-        first = (np.fromiter(values, np.float64, n) + 0.0).view(np.int64)
-    else:
-        first = np.fromiter(values, np.int64, n)
-    return Halves(first, np.zeros(n, np.int64), there)
+def halves(column: Column, secret: bytes) -> Halves:
+    """Convert the values of one field to keys.
+
+    Args:
+        column: The field's column.
+        secret: Key of the hash of texts, 16 bytes.
+
+    """
+    match column:
+        case Texts():
+            return Halves(*hashed(column.data, column.starts, column.lengths, secret), column.valid)
+        case Doubles():
+            # Adding 0.0 turns the negative zero into the positive one, so both have the same key.
+            first = (column.values + 0.0).view(np.int64)
+        case Codes():
+            first = column.codes
+        case Times():
+            first = column.micros
+        case _:
+            first = column.values.astype(np.int64)
+    return Halves(first, np.zeros(len(first), np.int64), column.valid)
 
 
 class Numbers:
-    """Numbers of a field's values."""
+    """Numbers of a field's values.
 
-    def __init__(self) -> None:
+    Args:
+        secret: Key of the hash of texts, 16 bytes.
+
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._keys = Keys()
 
-    def of(self, values: list[Any]) -> Ints:
+    def of(self, column: Column) -> Ints:
         """Return the number of each value; 0 if it is missing."""
-        known = halves(values)
+        known = halves(column, self._secret)
         numbers, _ = self._keys.number(known.first, known.second)
-        if known.there is not None:
-            numbers[~known.there] = NOBODY
+        numbers[~known.there] = NOBODY
         return numbers
 
     @property
@@ -90,22 +98,43 @@ class Numbers:
         return self._keys.nbytes
 
 
-class Batch:
-    """A batch as columns, each made on first use."""
+class Rows:
+    """The rows [begin, end) of a batch: those of one partition.
 
-    def __init__(self, transactions: Sequence[Any]) -> None:
-        self.transactions = transactions
+    Args:
+        columns: The batch.
+        begin: First row.
+        end: Row after the last one; None for all from `begin` on.
+
+    """
+
+    def __init__(self, columns: Columns, begin: int = 0, end: int | None = None) -> None:
+        self._columns = columns
+        self._begin = begin
+        self._end = len(columns) if end is None else end
+        self.accepted = columns.accepted[self._begin : self._end]
+        """bool[n]: the row is a transaction."""
         self._currencies: dict[str, Ints] = {}
 
-    def column(self, field: str) -> list[Any]:
-        """Return the values of a field."""
-        return list(map(attrgetter(field), self.transactions))
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def column(self, field: str) -> Column:
+        """Return the rows of a field's column."""
+        return self._columns.by_path[field].part(self._begin, self._end)
 
     def currencies(self, field: str) -> Ints:
-        """Return the number of each transaction's currency, -1 if it has none."""
+        """Return the number of each transaction's currency, -1 if it has none.
+
+        Raises:
+            TypeError: The field has no codes.
+
+        """
         if field not in self._currencies:
-            numbers = map(_NUMBER_OF.__getitem__, map(attrgetter(field), self.transactions))
-            self._currencies[field] = np.fromiter(numbers, np.int64, len(self.transactions))
+            column = self.column(field)
+            if not isinstance(column, Codes):
+                raise TypeError(f"found {type(column).__name__} in {field}, not currencies")
+            self._currencies[field] = np.where(column.valid, column.codes, -1)
         return self._currencies[field]
 
 
@@ -114,24 +143,28 @@ class Grouping:
 
     Most accounts pay in one currency. The first currency of a key, its home, uses
     the slot of the key itself; each other currency has its own slot.
+
+    Args:
+        field: Field of the keys.
+        secret: Key of the hash of texts, 16 bytes.
+
     """
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, secret: bytes) -> None:
         self.slots = _NO_SLOTS
-        """Slot of each key of the batch; 0 if it is missing."""
+        """Slot of each key of the rows; 0 if it is missing."""
         self._field = field
+        self._secret = secret
         self._keys = Keys()
-        self._known = Halves(_NO_SLOTS, _NO_SLOTS, None)
+        self._known = Halves(_NO_SLOTS, _NO_SLOTS, np.zeros(0, np.bool_))
         self._currencies: dict[str, Currencies] = {}
-        self._batch = Batch(())
 
-    def take(self, batch: Batch) -> None:
-        """Assign slots to the keys of a batch."""
-        self._batch = batch
-        self._known = halves(batch.column(self._field))
+    def take(self, rows: Rows) -> None:
+        """Assign slots to the keys of some rows."""
+        self._rows = rows
+        self._known = halves(rows.column(self._field), self._secret)
         self.slots, fresh = self._keys.number(self._known.first, self._known.second)
-        if self._known.there is not None:
-            self.slots[~self._known.there] = NOBODY
+        self.slots[~self._known.there] = NOBODY
         self._forget(fresh)
         for currencies in self._currencies.values():
             currencies.pairs = None
@@ -142,7 +175,7 @@ class Grouping:
             self._currencies[field] = Currencies(len(self._currencies))
         currencies = self._currencies[field]
         if currencies.pairs is None:
-            currencies.pairs = self._pair(self._batch.currencies(field), currencies)
+            currencies.pairs = self._pair(self._rows.currencies(field), currencies)
         return currencies.pairs
 
     @property

@@ -1,29 +1,28 @@
-"""The windows of one partition: from batches of transactions to the values of aggregates.
+"""The windows of one partition: from columns of transactions to columns of values.
 
-It connects transactions with `services.windows`, which works on columns of numbers:
-keys become slots, money becomes whole minor units, and the answers become the numbers
-that expressions read. The work per transaction is done by C functions called through
-`map`, or by numpy.
+It connects the columns of a batch with `services.windows`: keys become slots, money
+becomes whole minor units, and the answers become the numbers that expressions read.
 """
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from services.rules.expressions import NOTHING
-from services.rules.numbering import CODES, NOBODY, Batch, Grouping, Numbers
+from services.columns import Doubles, Whole
+from services.rules.numbering import CODES, NOBODY, Grouping, Numbers
 from services.transactions.currencies import DECIMALS
 from services.windows import Answers, Query, Series
+from services.windows.hashing import new_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
     from services.rules.aggregates import Column, Plan, Source, Value
+    from services.rules.numbering import Rows
 
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
@@ -41,7 +40,6 @@ class _Feed(NamedTuple):
     columns: tuple[Column, ...]
     series: Series
     interned: Numbers | None
-    of: Callable[[Any], Any] | None
 
 
 class PartitionWindows:
@@ -55,59 +53,47 @@ class PartitionWindows:
 
     def __init__(self, plan: Plan, late_ms: int) -> None:
         self._values = plan.values
+        # The windows' own: what reads a snapshot of them needs it too.
+        secret = new_key()
         self._feeds = [
             _Feed(
                 source,
                 columns,
                 Series([Query(c.function, c.window_ms) for c in columns], late_ms=late_ms),
-                Numbers() if source.distinct else None,
-                attrgetter(source.of) if source.of else None,
+                Numbers(secret) if source.distinct else None,
             )
             for source, columns in plan.series.items()
         ]
-        self._groupings = {s.group_by: Grouping(s.group_by) for s in plan.series}
+        self._groupings = {s.group_by: Grouping(s.group_by, secret) for s in plan.series}
         self._kept_ms = plan.reach_ms + late_ms
         self._turn_at: int | None = None
 
     def process(
-        self,
-        transactions: Sequence[Any],
-        times_ms: Ints,
-        counted: Mapping[str, Sequence[bool]],
-    ) -> list[list[Any]]:
-        """Add a batch, and return each value as a column; NOTHING stands for no value.
+        self, rows: Rows, times_ms: Ints, counted: Mapping[str, Bools]
+    ) -> list[Whole | Doubles]:
+        """Add the transactions among some rows, and return each value as a column.
 
         Args:
-            transactions: Structs of the schema.
-            times_ms: int64[n], event times of the transactions.
-            counted: For each condition of the plan's sources, whether each of
-                the transactions counts.
+            rows: Rows of the partition, in the order of their offsets.
+            times_ms: int64[n], event times.
+            counted: bool[n] for each condition of the plan's sources: the row counts.
 
         """
-        if not transactions:
-            return [[] for _ in self._values]
-        batch = Batch(transactions)
-        answers = self._take(batch, times_ms, counted)
-        return [self._read(value, batch, answers) for value in self._values]
+        answers = self._take(rows, times_ms, counted)
+        return [self._read(value, rows, answers) for value in self._values]
 
-    def take(
-        self,
-        transactions: Sequence[Any],
-        times_ms: Ints,
-        counted: Mapping[str, Sequence[bool]],
-    ) -> None:
-        """Add a batch as `process` does, without a result."""
-        if transactions:
-            self._take(Batch(transactions), times_ms, counted)
+    def take(self, rows: Rows, times_ms: Ints, counted: Mapping[str, Bools]) -> None:
+        """Add rows as `process` does, without a result."""
+        self._take(rows, times_ms, counted)
 
     def _take(
-        self, batch: Batch, times_ms: Ints, counted: Mapping[str, Sequence[bool]]
+        self, rows: Rows, times_ms: Ints, counted: Mapping[str, Bools]
     ) -> dict[tuple[Source, Column], tuple[Ints, Bools]]:
         for grouping in self._groupings.values():
-            grouping.take(batch)
+            grouping.take(rows)
         answers: dict[tuple[Source, Column], tuple[Ints, Bools]] = {}
         for feed in self._feeds:
-            found = self._feed(feed, batch, times_ms, counted)
+            found = self._feed(feed, rows, times_ms, counted)
             for q, column in enumerate(feed.columns):
                 answers[feed.source, column] = found.values[q], found.valid[q]
         return answers
@@ -171,64 +157,49 @@ class PartitionWindows:
         return sum(feed.series.nbytes for feed in self._feeds) + sum(interned) + sum(keys)
 
     def _feed(
-        self,
-        feed: _Feed,
-        batch: Batch,
-        times_ms: Ints,
-        counted: Mapping[str, Sequence[bool]],
+        self, feed: _Feed, rows: Rows, times_ms: Ints, counted: Mapping[str, Bools]
     ) -> Answers:
-        n = len(times_ms)
         source = feed.source
         grouping = self._groupings[source.group_by]
         slots = grouping.pairs(source.currency) if source.currency else grouping.slots
-        taken = slots != NOBODY
+        taken = (slots != NOBODY) & rows.accepted
         if source.where:
-            taken &= np.fromiter(counted[source.where], np.bool_, n)
-        values = np.zeros(n, np.int64)
-        if feed.of is not None:
-            given = list(map(feed.of, batch.transactions))
-            if source.optional and None in given:
-                taken &= np.fromiter((value is not None for value in given), np.bool_, n)
-                if feed.interned is None:
-                    given = [0 if value is None else value for value in given]
+            taken &= counted[source.where]
+        values = np.zeros(len(rows), np.int64)
+        if source.of:
+            column = rows.column(source.of)
+            taken &= column.valid
             if feed.interned is not None:
-                values = feed.interned.of(given)
-            elif source.currency:
-                scales = _SCALES[batch.currencies(source.currency)]
-                values = np.rint(np.fromiter(given, np.float64, n) * scales).astype(np.int64)
-            else:
-                values = np.fromiter(given, np.int64, n)
+                values = feed.interned.of(column)
+            elif isinstance(column, Doubles):
+                scales = _SCALES[rows.currencies(source.currency)]
+                values = np.rint(column.values * scales).astype(np.int64)
+            elif isinstance(column, Whole):
+                values = column.values
         return feed.series.process(slots, times_ms, values, taken)
 
     def _read(
         self,
         value: Value,
-        batch: Batch,
+        rows: Rows,
         answers: Mapping[tuple[Source, Column], tuple[Ints, Bools]],
-    ) -> list[Any]:
+    ) -> Whole | Doubles:
         source = value.source
         column, *more = value.columns
         numbers, valid = answers[source, column]
-        if value.function in {"Count", "CountDistinct"}:
-            counts: list[Any] = numbers.tolist()
-            return counts
-        scales = _SCALES[batch.currencies(source.currency)] if source.currency else None
+        if value.kind == "int":
+            return Whole(numbers, valid)
+        scales = _SCALES[rows.currencies(source.currency)] if source.currency else None
         count = answers[source, more[0]][0] if more else None
         if count is not None:
             valid = valid & (count > 0)
-        if scales is None and count is None:
-            found: list[Any] = numbers.tolist()
-        elif numbers.max() < _EXACT and numbers.min() > -_EXACT:
-            parts = numbers if scales is None else numbers / scales
+        if len(numbers) == 0 or (numbers.max() < _EXACT and numbers.min() > -_EXACT):
+            parts = numbers / scales if scales is not None else numbers.astype(np.float64)
             if count is not None:
                 parts = parts / np.maximum(count, 1)
-            found = parts.tolist()
         else:
-            found = _divided(numbers, scales, count)
-        if not valid.all():
-            for i in np.flatnonzero(~valid).tolist():
-                found[i] = NOTHING
-        return found
+            parts = np.array(_divided(numbers, scales, count), np.float64)
+        return Doubles(parts, valid, None)
 
 
 def _divided(

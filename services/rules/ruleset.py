@@ -15,7 +15,6 @@ import msgspec
 
 from services.rules.aggregates import Plan, plan
 from services.rules.conditions import Condition, Conditions
-from services.rules.expressions import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,13 +131,14 @@ class Ruleset:
 
         Args:
             mask: Mask of the rules that matched.
-            values: Values of the transaction, in the order of `windows.values`.
+            values: Values of the transaction, in the order of `windows.values`; None for
+                a missing one.
 
         """
 
         def told(rule: int) -> dict[str, float | int | None]:
             named = self._columns[rule].items()
-            return {n: None if values[c] is NOTHING else values[c] for n, c in named}
+            return {n: values[c] for n, c in named}
 
         return self._decide(mask, told)
 

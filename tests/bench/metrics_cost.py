@@ -111,7 +111,7 @@ class Silent(Counting):
 
     def __init__(self, compiler: Compiler, rules: Path) -> None:
         super().__init__(compiler, rules)
-        self.judge._payment = None
+        self.judge._money = None
 
     def process(self, batch: Batch) -> None:
         """Judge, without a count of those that were compared."""

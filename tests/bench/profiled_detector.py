@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from services.columns import JsonDecoder
 from services.detector import __main__ as detector
 from services.detector import judge, keying, outcomes, reading
 from services.rules import conditions, numbering, partition_windows
@@ -35,19 +36,20 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "produce": ((session.Session, "_forward"),),
     "commit": ((session.Session, "_commit"),),
     "decode": ((reading.Reader, "read"),),
-    "settle event times": (
-        (reading, "settle_event_times"),
-        (reading.Reader, "_plain_times"),
+    "decode: columns": ((JsonDecoder, "decode"),),
+    "event times": (
+        (reading, "event_times"),
+        (reading, "set_event_times"),
         (reading, "milliseconds"),
     ),
-    "look for late ones": ((reading.Reader, "_in_time"),),
+    "look for late ones": ((reading.Reader, "_reject_late"),),
     "compare keys": ((keying.Keying, "sample"),),
-    "keys: hash": ((numbering, "halves"), (numbering.Batch, "column")),
+    "keys: hash": ((numbering, "halves"), (numbering.Rows, "column")),
     "keys: table": ((numbering.Grouping, "take"), (keys.Keys, "number")),
     "keys: currencies": (
         (numbering.Grouping, "pairs"),
         (numbering.Grouping, "_pair"),
-        (numbering.Batch, "currencies"),
+        (numbering.Rows, "currencies"),
     ),
     "columns of amounts": ((partition_windows.PartitionWindows, "_feed"),),
     "series": ((series.Series, "process"),),

@@ -62,13 +62,12 @@ def test_what_is_late_is_decided_by_the_blocks_before_it_in_its_partition(
                 if time_ms < max(before, default=NEVER) - LATE_MS:
                     wanted[i] = "timestamp_too_late"
         assert {i: str(rejection.reason) for i, rejection in read.rejected.items()} == wanted
-        assert len(read.transactions) == len(read.times_ms) == len(made.messages) - len(wanted)
-        assert [t.timestamp for t in read.transactions] == read.times_ms.tolist()
-        assert [m.offset() for m in read.messages(made)] == [
-            m.offset() for i, m in enumerate(made.messages) if i not in wanted
-        ]
-        by_run = [partition for partition, begin, end in read.runs for _ in range(begin, end)]
-        assert by_run == [m.partition() for m in read.messages(made)]
+        accepted = read.columns.accepted.tolist()
+        assert [i for i, taken in enumerate(accepted) if not taken] == sorted(wanted)
+        assert len(read.times_ms) == len(made.messages)
+        for i in set(range(len(made.messages))) - set(wanted):
+            assert read.transaction(i).timestamp == read.times_ms[i]
+            assert read.columns.by_path["timestamp"].value(i) == read.times_ms[i] * 1000
 
 
 def time_of(value: bytes | None) -> int | None:
@@ -93,3 +92,12 @@ def test_a_batch_is_ordered_by_partition_and_keeps_the_order_within() -> None:
 def test_a_missing_timestamp_is_the_records() -> None:
     made = batch(record(0), record(1, timestamp=AT_MS - 500))
     assert READER.read(made, stream_times()).times_ms.tolist() == [AT_MS, AT_MS - 500]
+
+
+def test_a_missing_id_is_where_the_record_is() -> None:
+    made = batch(record(7), record(8, id="own"), record(9, value=b"{"))
+    read = READER.read(made, stream_times())
+    ids = read.with_names().by_path["id"]
+    assert [ids.value(row) for row in range(3)] == ["t-0-7", "own", None]
+    assert [read.named(row).id for row in range(2)] == ["t-0-7", "own"]
+    assert read.transaction(0).id is None

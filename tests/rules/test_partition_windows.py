@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.columns import JsonDecoder
 from services.rules import Compiler, Ruleset
 from services.rules.aggregates import plan
 from services.rules.expressions import NOTHING
+from services.rules.numbering import Rows
 from services.rules.partition_windows import PartitionWindows
 from services.transactions import Schema, load_schema
 from services.transactions.fields import Field
@@ -185,12 +187,13 @@ def compare(batches: list[list[dict[str, Any]]], asked: list[Asked]) -> int:
             known = {k: v for k, v in fields.items() if k not in {"ahead", "late", "early"}}
             structs.append(SCHEMA.decode(msgspec.json.encode(known)))
             times.append(stream_time - fields["late"] + fields.get("early", 0))
-        columns = windows.process(structs, np.array(times, np.int64), ruleset.counted(structs))
+        counted = {text: np.array(c, np.bool_) for text, c in ruleset.counted(structs).items()}
+        columns = windows.process(rows(SCHEMA, structs), np.array(times, np.int64), counted)
         windows.forget_before(stream_time, len(structs))
         for row, (time_ms, now) in enumerate(zip(times, structs, strict=True)):
             seen.append((time_ms, now))
             for n, one in enumerate(asked):
-                found = columns[named[f"a{n}"]][row]
+                found = columns[named[f"a{n}"]].value(row)
                 wanted = naive(one, seen, time_ms, now)
                 assert shown(found) == shown(wanted), (
                     f"{one}: {shown(found)} and not {shown(wanted)}, {now} at {time_ms}"
@@ -200,7 +203,12 @@ def compare(batches: list[list[dict[str, Any]]], asked: list[Asked]) -> int:
 
 
 def shown(value: Any) -> str:
-    return "nothing" if value is NOTHING else repr(value)
+    return "nothing" if value is NOTHING or value is None else repr(value)
+
+
+def rows(schema: Schema, transactions: list[Any]) -> Rows:
+    values = [msgspec.json.encode(transaction) for transaction in transactions]
+    return Rows(JsonDecoder(schema).decode(values))
 
 
 def test_numbers_given_anew_bring_nothing_of_the_keys_before() -> None:
@@ -234,7 +242,8 @@ def test_windows_that_are_no_longer_asked_for_are_dropped() -> None:
     paid = SCHEMA.decode(
         msgspec.json.encode({"source": "a", "amount": 1.0, "currency": "USD", "items": 4})
     )
-    assert windows.process([paid], np.array([1], np.int64), {}) == [[4]]
+    (column,) = windows.process(rows(SCHEMA, [paid]), np.array([1], np.int64), {})
+    assert column.value(0) == 4
 
 
 @pytest.mark.parametrize("amount", [0.1 + 0.2, 1.005, 2.675, 999_999_999_999.99])
@@ -251,6 +260,8 @@ def test_money_is_added_up_in_minor_units(amount: float) -> None:
     windows = PartitionWindows(plan(ready.values.values()), 0)
     document = {"source": "a", "target": "b", "amount": amount, "currency": "USD"}
     paid = [compiler.schema.decode(msgspec.json.encode(document)) for _ in range(10)]
-    (column,) = windows.process(paid, np.arange(10, dtype=np.int64), {})
+    (found,) = windows.process(rows(compiler.schema, paid), np.arange(10, dtype=np.int64), {})
+    column = found.values.tolist()
+    assert found.valid.all()
     assert column == [round(amount * 100) * n / 100 for n in range(1, 11)]
     assert math.isclose(column[-1], amount * 10, rel_tol=1e-2)

@@ -13,8 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from services.columns import JsonDecoder, set_event_times
+from services.engine import Engine
 from services.generator.accounts import Accounts, Kind
 from services.rules import Compiler, Ruleset, check
+from services.rules.numbering import Rows
 from services.rules.partition_windows import PartitionWindows
 from services.transactions import load_schema, settle_event_times
 
@@ -41,6 +44,7 @@ def found() -> Found:
     rules = [report.compiled for report in check([RULES], compiler) if report.compiled]
     ruleset = Ruleset(rules, compiler.environment)
     windows = PartitionWindows(ruleset.windows, LATE_MS)
+    engine, decoder = Engine(ruleset), JsonDecoder(compiler.schema)
     profile = Accounts(1, ACCOUNTS, PER_SECOND)
     matched: dict[str, set[str]] = defaultdict(set)
     bursts: dict[Kind, set[str]] = defaultdict(set)
@@ -48,10 +52,14 @@ def found() -> Found:
     for second in range(HOUR + SECONDS):
         now_ms = BEGIN_MS + 1000 * second
         records = profile.records(PER_SECOND, now_ms)
+        batch = decoder.decode([value for _, value in records])
+        times = np.full(len(records), now_ms)
+        set_event_times(compiler.schema, batch, times)
         transactions = [compiler.schema.decode(value) for _, value in records]
         settle_event_times(compiler.schema, transactions, [now_ms] * len(records), LATE_MS)
-        times = np.full(len(records), now_ms)
-        columns = windows.process(transactions, times, ruleset.counted(transactions))
+        values = windows.process(
+            Rows(batch), times, engine.counted(batch, transactions.__getitem__)
+        )
         now = profile.bursts()
         under_way = {burst.source.decode() for burst in now}
         if second < HOUR:
@@ -59,11 +67,10 @@ def found() -> Found:
             continue
         for burst in now:
             bursts[burst.kind].add(burst.source.decode())
-        for transaction, mask in zip(
-            transactions, ruleset.matches(transactions, columns), strict=True
-        ):
-            for rule in ruleset.decide(mask).matches if mask else ():
-                matched[rule.rule].add(transaction.source)
+        masks = engine.masks(batch, values, transactions.__getitem__)
+        for row, mask in masks.items():
+            for rule in ruleset.decide(mask).matches:
+                matched[rule.rule].add(transactions[row].source)
     ever = before.union(*bursts.values())
     return Found(matched, {kind: b - before - under_way for kind, b in bursts.items()}, ever)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 
 from services.windows.hashing import hashed
@@ -24,7 +25,10 @@ OPENSSL = {
 
 
 def made(texts: list[str], key: bytes = KEY) -> list[str]:
-    first, second = hashed(texts, key)
+    parts = [text.encode() for text in texts]
+    lengths = np.array([len(part) for part in parts])
+    data = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
+    first, second = hashed(data, np.cumsum(lengths) - lengths, lengths, key)
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     return [struct.pack("<qq", *pair).hex().upper() for pair in pairs]
 
