@@ -20,8 +20,9 @@ RUN /opt/pip/bin/pip --python /opt/fraud/bin/python install --quiet --disable-pi
  && find /opt/fraud -exec touch --no-dereference --date=@$SOURCE_DATE_EPOCH {} +
 ENV SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH
 
-# Windows and the reader of columns are machine code: compiled here for any processor, and not at a
-# detector's start. Before the other sources, so that an edit of those does not compile it anew.
+# Windows, the reader of columns and the machine that runs conditions are compiled here for any
+# processor, and not at a detector's start. Before the other sources, so that an edit of those does
+# not compile it again.
 FROM dependencies AS compiled
 WORKDIR /opt/app
 COPY services/compiled.py services/compiled.py
@@ -35,6 +36,10 @@ COPY services/columns services/columns
 RUN find . -exec touch --date=@$SOURCE_DATE_EPOCH {} + \
  && NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/compiled PYTHONDONTWRITEBYTECODE=1 \
       /opt/fraud/bin/python -c 'import services.columns; services.columns.prepare()'
+COPY services/programs services/programs
+RUN find . -exec touch --date=@$SOURCE_DATE_EPOCH {} + \
+ && NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=/opt/compiled PYTHONDONTWRITEBYTECODE=1 \
+      /opt/fraud/bin/python -c 'import services.programs; services.programs.prepare()'
 # numba reads a cache only where it can write too. With a read-only root file system that is the shared
 # memory. The detector judges with windows, and the operator runs rules' examples through them; the
 # generator has none.

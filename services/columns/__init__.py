@@ -24,6 +24,8 @@ from services.columns.columns import (
 )
 from services.columns.decoding import Decoder, JsonDecoder, prepare
 from services.columns.event_time import event_times, set_event_times
+from services.columns.kernel import Table
+from services.columns.plan import Kind, Place, places_of
 
 __all__ = [
     "Booleans",
@@ -33,11 +35,15 @@ __all__ = [
     "Decoder",
     "Doubles",
     "JsonDecoder",
+    "Kind",
+    "Place",
+    "Table",
     "Texts",
     "Times",
     "Whole",
     "event_times",
     "joined",
+    "places_of",
     "prepare",
     "set_event_times",
 ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from services.columns.kernel import Table
     from services.transactions import Rejection
 
     Bools = npt.NDArray[np.bool_]
@@ -63,6 +64,11 @@ class Doubles(NamedTuple):
     def value(self, row: int) -> float | None:
         """The number of a row, None where it has none."""
         return float(self.values[row]) if self.valid[row] else None
+
+    def at(self, rows: list[int]) -> list[float | None]:
+        """The numbers of some rows, None where there is none."""
+        pairs = zip(self.values[rows].tolist(), self.valid[rows].tolist(), strict=True)
+        return [value if there else None for value, there in pairs]
 
 
 class Whole(NamedTuple):
@@ -113,6 +119,11 @@ class Codes(NamedTuple):
         """The text of a row, None where it has none."""
         return self.labels[self.codes[row]] if self.valid[row] else None
 
+    def at(self, rows: list[int]) -> list[str | None]:
+        """The texts of some rows, None where there is none."""
+        pairs = zip(self.codes[rows].tolist(), self.valid[rows].tolist(), strict=True)
+        return [self.labels[code] if there else None for code, there in pairs]
+
 
 class Booleans(NamedTuple):
     """Booleans, bool[n]."""
@@ -149,9 +160,13 @@ class Columns:
 
     `accepted` is bool[n], true for transactions; `rejections` has the other rows.
     `one_by_one` is the number of rows that the compiled reader did not take.
+    `data` and `table` are the memory of the columns, for compiled code; `places_of`
+    returns the place of each.
     """
 
     by_path: Mapping[str, Column]
+    data: npt.NDArray[np.uint8]
+    table: Table
     accepted: Bools
     rejections: Mapping[int, Rejection]
     one_by_one: int
@@ -163,19 +178,28 @@ class Columns:
         """Values of one transaction by path, None where it has none. Slow: for single rows."""
         return {path: column.value(row) for path, column in self.by_path.items()}
 
-    def with_texts(self, path: str, texts: Mapping[int, str]) -> Columns:
-        """The same batch with other texts in one column, by row."""
+    def with_texts(self, path: str, row: int, texts: Mapping[int, str]) -> Columns:
+        """The same batch with other texts in one column.
+
+        Args:
+            path: Path of the column.
+            row: Row of the table with the starts of its texts.
+            texts: By row of the batch.
+
+        """
         column = self.by_path[path]
-        if not isinstance(column, Texts):
-            raise TypeError(f"found a column of {type(column).__name__} for {path}, not Texts")
-        written = {row: text.encode() for row, text in texts.items()}
-        rows = list(written)
-        lengths = np.fromiter(map(len, written.values()), np.int64, len(rows))
-        starts, own = column.starts.copy(), column.lengths.copy()
-        valid = column.valid.copy()
-        starts[rows] = len(column.data) + np.cumsum(lengths) - lengths
-        own[rows] = lengths
+        rows = list(texts)
+        written = [text.encode() for text in texts.values()]
+        lengths = np.fromiter(map(len, written), np.int64, len(rows))
+        ints, valid = self.table.ints.copy(), column.valid.copy()
+        ints[row, rows] = len(self.data) + np.cumsum(lengths) - lengths
+        ints[row + 1, rows] = lengths
         valid[rows] = True
-        joined = np.frombuffer(b"".join(written.values()), np.uint8)
-        data = np.concatenate([column.data, joined])
-        return replace(self, by_path={**self.by_path, path: Texts(data, starts, own, valid)})
+        data = np.concatenate([self.data, np.frombuffer(b"".join(written), np.uint8)])
+        named = Texts(data, ints[row], ints[row + 1], valid)
+        return replace(
+            self,
+            by_path={**self.by_path, path: named},
+            data=data,
+            table=self.table._replace(ints=ints),
+        )

@@ -7,6 +7,7 @@ msgspec alone decides which records are rejected, and why.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ from services.transactions import Field, Rejection, Schema, reject, too_old
 from services.transactions.fields import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -51,6 +52,36 @@ class _Field(NamedTuple):
     currency: str | None
     labels: tuple[str, ...]
     codes: dict[str, int]
+
+
+class _ByPath(Mapping[str, Column]):
+    """The columns of a batch, each made when it is asked for: most batches need few of them."""
+
+    def __init__(self, fields: Mapping[str, _Field], data: Data, table: Table) -> None:
+        self._fields = fields
+        self._data = data
+        self._table = table
+
+    def __getitem__(self, path: str) -> Column:
+        row, _, kind, place, currency, known, _ = self._fields[path]
+        ints, doubles, flags = self._table
+        if kind == TEXT:
+            return Texts(self._data, ints[place], ints[place + 1], flags[row])
+        if kind == DOUBLE:
+            return Doubles(doubles[place], flags[row], currency)
+        if kind == INT:
+            return Whole(ints[place], flags[row])
+        if kind == TIMESTAMP:
+            return Times(ints[place], flags[row])
+        if kind == CODE:
+            return Codes(ints[place], flags[row], known)
+        return Booleans(flags[place], flags[row])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 class Decoder(Protocol):
@@ -95,6 +126,7 @@ class JsonDecoder:
             )
             for f, (field, place) in enumerate(zip(schema.fields, places, strict=True))
         ]
+        self._by_name = {field.name: field for field in self._fields}
         states = 1 + len(schema.fields) + STRANGERS
         self._memory = Memory(
             foreseen=np.zeros(states, FORESEEN), seen=np.zeros(len(schema.fields), np.int64)
@@ -116,31 +148,13 @@ class JsonDecoder:
             left = read(data, ends, self._plan, self._memory, table)
         accepted = table.flags[-1]
         rejections = self._read_one_by_one(values, joined, table) if left else {}
-        return Columns(self._columns(data, table), accepted, rejections, left)
+        return Columns(_ByPath(self._by_name, data, table), data, table, accepted, rejections, left)
 
     def _table(self, n: int) -> Table:
         ints, doubles, flags = self._shape
         return Table(
             np.zeros((ints, n), np.int64), np.zeros((doubles, n)), np.zeros((flags, n), np.bool_)
         )
-
-    def _columns(self, data: Data, table: Table) -> dict[str, Column]:
-        ints, doubles, flags = list(table.ints), list(table.doubles), list(table.flags)
-        columns: dict[str, Column] = {}
-        for f, name, kind, place, currency, known, _ in self._fields:
-            if kind == TEXT:
-                columns[name] = Texts(data, ints[place], ints[place + 1], flags[f])
-            elif kind == DOUBLE:
-                columns[name] = Doubles(doubles[place], flags[f], currency)
-            elif kind == INT:
-                columns[name] = Whole(ints[place], flags[f])
-            elif kind == TIMESTAMP:
-                columns[name] = Times(ints[place], flags[f])
-            elif kind == CODE:
-                columns[name] = Codes(ints[place], flags[f], known)
-            else:
-                columns[name] = Booleans(flags[place], flags[f])
-        return columns
 
     def _read_one_by_one(
         self, values: Sequence[bytes | None], joined: bytearray, table: Table

@@ -44,6 +44,8 @@ def event_times(
         raise TypeError(f"found a column of {type(column).__name__} for the event time, not Times")
     times = np.where(column.valid, column.micros // 1000, record_ms)
     ahead = times - record_ms
+    if not len(ahead) or ahead.max() <= max_future_ms:
+        return times, {}
     return times, {
         row: in_future(int(ahead[row]), max_future_ms)
         for row in np.flatnonzero(ahead > max_future_ms).tolist()

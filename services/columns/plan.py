@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
     from services.columns.words import Words
     from services.transactions import Field, Schema
 
-TEXT, DOUBLE, INT, TIMESTAMP, CODE, BOOL = range(6)
+
+class Kind(IntEnum):
+    """Kinds of columns."""
+
+    TEXT = 0
+    DOUBLE = 1
+    INT = 2
+    TIMESTAMP = 3
+    CODE = 4
+    BOOL = 5
+
+
+TEXT, DOUBLE, INT, TIMESTAMP, CODE, BOOL = map(int, Kind)
 _KINDS = {
     "string": TEXT,
     "double": DOUBLE,
@@ -68,6 +81,28 @@ class Shape(NamedTuple):
     ints: int
     doubles: int
     flags: int
+
+
+class Place(NamedTuple):
+    """The place of a field's column in the table.
+
+    `row` is a row of `doubles` for a double, of `flags` for a bool, else of `ints`; a text has
+    its lengths in the row after. `flag` is the row of `flags` for the rows that have a value.
+    """
+
+    kind: Kind
+    row: int
+    flag: int
+    labels: tuple[str, ...]
+
+
+def places_of(schema: Schema) -> dict[str, Place]:
+    """Return the places of the columns of a schema's fields, by path."""
+    rows = plan_of(schema)[0].fields["place"].tolist()
+    return {
+        field.name: Place(Kind(kind_of(field)), row, flag, labels(field))
+        for flag, (field, row) in enumerate(zip(schema.fields, rows, strict=True))
+    }
 
 
 def kind_of(field: Field) -> int:

@@ -25,6 +25,7 @@ from services.detector.partitions import Partitions
 from services.detector.reading import Reader
 from services.detector.ruleset_source import RulesetSource
 from services.detector.settings import DetectorSettings
+from services.programs import prepare as prepare_programs
 from services.rules import NO_VALUE, Compiler, RuleStore
 from services.rules.keys import complaint_of_key
 from services.settings import SettingError
@@ -121,6 +122,7 @@ class Detector:
         log.info("started", status_port=port, instance_id=settings.instance_id)
         try:
             prepare_columns()
+            prepare_programs()
             prepare_windows()
             if self._prepare():
                 self._judge_until_stopped()

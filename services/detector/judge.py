@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message, TopicPartition
 
-    from services.columns import Columns, Doubles, Whole
+    from services.columns import Codes, Columns, Doubles, Whole
     from services.detector.keying import Keying
     from services.detector.partitions import Partitions
     from services.detector.reading import Read, Reader, Times
@@ -191,15 +191,14 @@ class Judge:
 
     def _stopped(self, columns: Columns, masks: dict[int, int]) -> dict[int, Payment]:
         """Return the payments of a batch's frauds, by row."""
-        if self._money is None:
+        frauds = [row for row, mask in masks.items() if self._routes.frauds[mask]]
+        if self._money is None or not frauds:
             return {}
-        currency, amount = (columns.by_path[path] for path in self._money)
-        frauds = self._routes.frauds
-        return {
-            row: (cast("str | None", currency.value(row)), cast("float | None", amount.value(row)))
-            for row, mask in masks.items()
-            if frauds[mask]
-        }
+        currencies, amounts = (columns.by_path[path] for path in self._money)
+        payments = zip(
+            cast("Codes", currencies).at(frauds), cast("Doubles", amounts).at(frauds), strict=True
+        )
+        return dict(zip(frauds, payments, strict=True))
 
     def _decide(self, batch: Batch, read: Read) -> tuple[dict[int, int], list[Route]]:
         """Return the mask of each row with a match, and the route of each row."""

@@ -11,7 +11,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 import structlog
 
 from services.rules.keys import NO_KEY
@@ -40,6 +39,7 @@ class Keying:
     def __init__(self, field: str) -> None:
         self.field = field
         self._samples: deque[bool] = deque(maxlen=SAMPLES)
+        self._counters = metrics.KEYS.labels("mismatch"), metrics.KEYS.labels("match")
         self._turn = 0
         self._said_at = -SAY_EVERY_SECONDS
 
@@ -49,17 +49,16 @@ class Keying:
         return self._samples.count(False)
 
     def sample(self, batch: Batch, read: Read) -> None:
-        """Compare the key of one of the batch's transactions with its field."""
-        rows = () if self.field == NO_KEY else np.flatnonzero(read.columns.accepted)
-        if not len(rows):
-            return
+        """Compare the key of one of the batch's records with its field, if it is a transaction."""
         self._turn += 1
-        row = int(rows[self._turn % len(rows)])
+        row = self._turn % len(batch.messages)
+        if self.field == NO_KEY or not read.columns.accepted[row]:
+            return
         value = getattr(read.transaction(row), self.field)
         key = batch.messages[row].key()
         same = key == _key_of(value)
         self._samples.append(same)
-        metrics.KEYS.labels("match" if same else "mismatch").inc()
+        self._counters[same].inc()
         if same:
             return
         if time.monotonic() - self._said_at >= SAY_EVERY_SECONDS:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from services.engine.building import Value
+from services.engine.program import Program
 from services.rules.expressions import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from services.columns import Columns, Doubles, Whole
     from services.rules import Ruleset
+    from services.rules.conditions import Conditions
+    from services.transactions import Schema
 
     Bools = npt.NDArray[np.bool_]
+    # From an accepted row to its transaction.
+    Transactions = Callable[[int], Any]
+
+# Functions with a value for each row.
+_ALWAYS = {"Count", "CountDistinct"}
 
 
 class Engine:
     """Judges batches by one ruleset.
+
+    Rows that the compiled program does not decide are decided one by one.
 
     Args:
         ruleset: Rules in force.
@@ -28,41 +38,65 @@ class Engine:
     """
 
     def __init__(self, ruleset: Ruleset) -> None:
-        self.ruleset = ruleset
+        schema = ruleset.schema
+        values = [Value(v.kind, v.function not in _ALWAYS) for v in ruleset.windows.values]
+        self._wheres = ruleset.wheres
+        self._conditions = ruleset.conditions
+        self._texts = ruleset.where_texts
+        self._counting = _program(schema, self._wheres, ())
+        self._matching = _program(schema, self._conditions, values)
 
-    def counted(self, columns: Columns, transaction: Callable[[int], Any]) -> dict[str, Bools]:
+    def counted(self, columns: Columns, transactions: Transactions) -> dict[str, Bools]:
         """Return bool[n] for each condition of an aggregate: the row counts.
 
         Args:
             columns: The batch.
-            transaction: Returns the transaction of an accepted row.
+            transactions: Returns the transaction of an accepted row.
 
         """
-        rows = np.flatnonzero(columns.accepted).tolist()
-        found = {}
-        for text, counts in self.ruleset.counted([transaction(row) for row in rows]).items():
-            found[text] = np.zeros(len(columns), np.bool_)
-            found[text][rows] = counts
-        return found
+        if not self._texts:
+            return {}
+        truths, undecided = self._counting.truths(columns)
+        for i, rows in undecided.items():
+            truths[i][rows] = _asked(self._wheres, i, rows, transactions, ())
+        return dict(zip(self._texts, truths, strict=True))
 
     def masks(
-        self,
-        columns: Columns,
-        values: Sequence[Whole | Doubles],
-        transaction: Callable[[int], Any],
+        self, columns: Columns, values: Sequence[Whole | Doubles], transactions: Transactions
     ) -> dict[int, int]:
         """Return the mask of matching rules for each row with a match.
 
         Args:
             columns: The batch.
             values: Values of the ruleset's windows, each a column of the batch.
-            transaction: Returns the transaction of an accepted row.
+            transactions: Returns the transaction of an accepted row.
 
         """
-        rows = np.flatnonzero(columns.accepted).tolist()
-        known = [[_known(column.value(row)) for row in rows] for column in values]
-        masks = self.ruleset.matches([transaction(row) for row in rows], known)
-        return {row: mask for row, mask in zip(rows, masks, strict=True) if mask}
+        masks, undecided = self._matching.decide(columns, values)
+        for i, rows in undecided.items():
+            answers = _asked(self._conditions, i, rows, transactions, values)
+            for row, answer in zip(rows, answers, strict=True):
+                if answer:
+                    masks[row] = masks.get(row, 0) | 1 << i
+        return masks
+
+
+def _program(schema: Schema, conditions: Conditions, values: Sequence[Value]) -> Program:
+    parts = ((condition.expression.checked, condition.values) for condition in conditions.all)
+    return Program(schema, parts, values)
+
+
+def _asked(
+    conditions: Conditions,
+    index: int,
+    rows: Iterable[int],
+    transactions: Transactions,
+    values: Sequence[Whole | Doubles],
+) -> list[bool]:
+    """Evaluate one condition, row by row."""
+    rows = list(rows)
+    known = [[_known(column.value(row)) for row in rows] for column in values]
+    return conditions.truths(index, [transactions(row) for row in rows], known)
 
 
 def _known(value: float | None) -> Any:  # noqa: ANN401 - a number, or NOTHING

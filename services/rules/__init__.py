@@ -1,12 +1,13 @@
-"""The rules engine: from FraudRules to one decision function. Uses neither Kafka nor Kubernetes.
+"""The rule language: from FraudRules to checked conditions. Uses neither Kafka nor Kubernetes.
 
 For example:
 
     compiler = Compiler(load_schema(None))
     reports = check([Path("k8s/rules")], compiler)
     ruleset = Ruleset((r.compiled for r in reports if r.compiled), compiler.environment)
-    masks = ruleset.matches(transactions)
-    decision = ruleset.decide(masks[0])
+    decision = ruleset.decide(mask)
+
+`services.engine` finds the mask of the rules that match a transaction.
 """
 
 from services.rules.checking import Report, check

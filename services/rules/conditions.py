@@ -1,31 +1,24 @@
-"""Conditions over transactions as one generated function, which returns bit masks.
+"""Conditions over single transactions, for what the program over columns does not decide.
 
-Bit i is set if condition i is true. Each condition is in its own `try`. A condition that
-raises, or that cannot be generated, is evaluated by Google's evaluator.
+A condition is a generated function. Where that raises, or if it cannot be generated, Google's
+evaluator decides.
 """
 
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.rules.expressions import Expression, evaluate
+from services.rules.expressions import evaluate
 from services.rules.generation import FUNCTIONS
-from services.rules.guards import group_by_guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from services.rules.expressions import Environment
+    from services.rules.expressions import Environment, Expression
 
-
-class Masks(Protocol):
-    """Function from transactions, and columns of aggregates' values, to masks of conditions."""
-
-    def __call__(
-        self, transactions: Sequence[Any], columns: Sequence[Sequence[Any]] = ()
-    ) -> list[int]:
-        """Return a mask for each transaction."""
+    Generated = Callable[..., bool]
 
 
 class Condition(NamedTuple):
@@ -44,10 +37,10 @@ class Condition(NamedTuple):
 
 
 class Conditions:
-    """Some conditions, generated together.
+    """Some conditions, each evaluated on its own.
 
     Args:
-        conditions: Conditions in the order of their bits.
+        conditions: The conditions.
         environment: Evaluates conditions that are not generated.
         on_error: Called with a condition's label and the evaluator's message
             if it fails on a transaction; the condition then counts as not true.
@@ -60,118 +53,62 @@ class Conditions:
         environment: Environment,
         on_error: Callable[[str, str], None],
     ) -> None:
-        self._conditions = tuple(conditions)
+        self.all = tuple(conditions)
         self._environment = environment
         self._on_error = on_error
-        self._left = tuple(i for i, c in enumerate(self._conditions) if c.code is None)
-        self.masks: Masks = self._generate()
-        """Return a mask for each transaction of a batch, given columns of aggregates' values."""
+        self._generated: dict[int, Generated] = {}
 
-    def evaluate(self, indices: Iterable[int], transaction: Any, values: Sequence[Any]) -> int:  # noqa: ANN401 - a schema's own struct
-        """Evaluate some conditions with Google's evaluator; return the mask of the true ones.
+    def truths(
+        self,
+        index: int,
+        transactions: Sequence[Any],
+        columns: Sequence[Sequence[Any]] = (),
+    ) -> list[bool]:
+        """Evaluate a condition on some transactions.
 
         Args:
-            indices: Indices of the conditions.
-            transaction: Transaction to evaluate them on.
-            values: Values of the transaction, one for each column.
+            index: Index of the condition.
+            transactions: Structs of the schema.
+            columns: Values of aggregates, a column each.
 
         """
-        mask = 0
-        bare = None
-        for i in indices:
-            condition = self._conditions[i]
-            if condition.values:
-                named = {name: values[column] for name, column in condition.values.items()}
-                activation = self._environment.activation(transaction, named)
-            else:
-                bare = activation = bare or self._environment.activation(transaction, {})
-            answer = evaluate(condition.expression, activation)
-            if answer is True:
-                mask |= 1 << i
-            elif answer is not False:
-                self._on_error(condition.label, answer)
-        return mask
+        condition = self.all[index]
+        rows = zip(*columns, strict=True) if columns else repeat(())
+        pairs = zip(transactions, rows, strict=False)
+        if condition.code is None:
+            return [self._ask(condition, transaction, values) for transaction, values in pairs]
+        if index not in self._generated:
+            self._generated[index] = _generate(condition)
+        generated = self._generated[index]
+        found = []
+        for transaction, values in pairs:
+            try:
+                found.append(generated(transaction, values))
+            except Exception:  # noqa: BLE001 - whatever fails is for the evaluator to decide
+                found.append(self._ask(condition, transaction, values))
+        return found
 
-    def _generate(self) -> Masks:
-        """Build the function: fields become locals, then each condition is in its own `try`.
-
-        Since Python 3.11 a `try` without an exception has no cost.
-        """
-        generated = [
-            (i, _Rename(c.values).visit(c.code)) if c.values else (i, c.code)
-            for i, c in enumerate(self._conditions)
-            if c.code is not None
-        ]
-        columns = sorted({column for c in self._conditions for column in c.values.values()})
-        fields = sorted({name for i, _ in generated for name in self._conditions[i].reads})
-        width = columns[-1] + 1 if columns else 0
-        row = "(" + "".join(f"c{i}, " if i in columns else "None, " for i in range(width)) + ")"
-        body: list[ast.stmt] = [
-            *(_parse(f"f_{name} = transaction.{name}") for name in fields),
-            _parse("mask = 0"),
-            *_tests(generated, row),
-        ]
-        if self._left:
-            body.append(_parse(f"mask |= evaluate(left, transaction, {row})"))
-        body.append(_parse("append(mask)"))
-        names = "".join(f", c{i}" for i in columns)
-        taken = "".join(f", columns[{i}]" for i in columns)
-        each = (
-            f"transaction{names} in zip(transactions{taken})"
-            if columns
-            else "transaction in transactions"
-        )
-        module = ast.parse(
-            "def masks(transactions, columns=()):\n"
-            "    masks = []\n"
-            "    append = masks.append\n"
-            f"    for {each}: pass\n"
-            "    return masks\n"
-        )
-        loop = next(node for node in ast.walk(module) if isinstance(node, ast.For))
-        loop.body = body
-        known: dict[str, Any] = {**FUNCTIONS, "evaluate": self.evaluate, "left": self._left}
-        exec(compile(ast.fix_missing_locations(module), "<conditions>", "exec"), known)  # noqa: S102 - a tree of our nodes; rule text is only ever a constant in it
-        function: Masks = known["masks"]
-        return function
+    def _ask(self, condition: Condition, transaction: Any, values: Sequence[Any]) -> bool:  # noqa: ANN401 - a schema's own struct
+        """Evaluate a condition with Google's evaluator."""
+        named = {name: values[column] for name, column in condition.values.items()}
+        activation = self._environment.activation(transaction, named)
+        answer = evaluate(condition.expression, activation)
+        if isinstance(answer, str):
+            self._on_error(condition.label, answer)
+            return False
+        return answer
 
 
-class _Rename(ast.NodeTransformer):
-    """Replaces names of a rule's aggregates by names of columns, in a copy of the rule's tree."""
-
-    def __init__(self, values: dict[str, int]) -> None:
-        self._names = {f"a_{name}": f"c{column}" for name, column in values.items()}
-
-    def visit(self, node: ast.AST) -> Any:  # noqa: ANN401 - as in the base class
-        """Copy the nodes that have a name of an aggregate below them."""
-        if isinstance(node, ast.Name):
-            renamed = self._names.get(node.id)
-            return ast.Name(renamed, ast.Load()) if renamed else node
-        fields = {name: self._copied(value) for name, value in ast.iter_fields(node)}
-        return type(node)(**fields)
-
-    def _copied(self, value: Any) -> Any:  # noqa: ANN401 - nodes, lists of them, or constants
-        if isinstance(value, list):
-            return [self._copied(item) for item in value]
-        return self.visit(value) if isinstance(value, ast.AST) else value
-
-
-def _tests(generated: list[tuple[int, ast.expr]], row: str) -> Iterator[ast.stmt]:
-    for guard, conditions in group_by_guard(generated):
-        statements = [_test(i, code, row) for i, code in conditions]
-        if guard is None:
-            yield from statements
-        else:
-            yield ast.If(guard, statements, [])
-
-
-def _test(index: int, code: ast.expr, row: str) -> ast.stmt:
-    """Build `if CODE: mask |= BIT`, with the evaluator's result if CODE raises."""
-    match = ast.If(code, [_parse(f"mask |= {1 << index}")], [])
-    ask = _parse(f"mask |= evaluate(({index},), transaction, {row})")
-    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [ask])
-    return ast.Try([match], [handler], [], [])
-
-
-def _parse(source: str) -> ast.stmt:
-    return ast.parse(source).body[0]
+def _generate(condition: Condition) -> Generated:
+    """Build a function of a transaction and its values: they become locals, and then the code."""
+    names = {f"f_{name}": f"transaction.{name}" for name in sorted(condition.reads)}
+    names |= {f"a_{name}": f"values[{column}]" for name, column in condition.values.items()}
+    body = "".join(f"    {local} = {source}\n" for local, source in names.items())
+    module = ast.parse(f"def condition(transaction, values):\n{body}    return None\n")
+    function = module.body[0]
+    if isinstance(function, ast.FunctionDef):
+        function.body[-1] = ast.Return(condition.code)
+    known: dict[str, Any] = dict(FUNCTIONS)
+    exec(compile(ast.fix_missing_locations(module), "<condition>", "exec"), known)  # noqa: S102 - a tree of our nodes; rule text is only ever a constant in it
+    generated: Generated = known["condition"]
+    return generated

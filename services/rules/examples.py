@@ -94,10 +94,7 @@ def _aggregates(
     windows = plan(rule.values.values())
     columns = JsonDecoder(environment.schema).decode(list(map(msgspec.json.encode, transactions)))
     wheres = Conditions(rule.wheres.values(), environment, lambda _where, _error: None)
-    masks = wheres.masks(transactions)
-    counted = {
-        text: np.array([mask >> i & 1 == 1 for mask in masks]) for i, text in enumerate(rule.wheres)
-    }
+    counted = {text: np.array(wheres.truths(i, transactions)) for i, text in enumerate(rule.wheres)}
     found = PartitionWindows(windows, _LATE_MS).process(
         Rows(columns), np.array(times_ms, np.int64), counted
     )

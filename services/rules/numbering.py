@@ -17,6 +17,7 @@ import numpy as np
 from services.columns import Codes, Doubles, Texts, Times
 from services.transactions.currencies import DECIMALS
 from services.windows.hashing import hashed
+from services.windows.homes import pair
 from services.windows.keys import Keys, mixed
 
 if TYPE_CHECKING:
@@ -204,18 +205,11 @@ class Grouping:
 
     def _pair(self, paid_in: Ints, currencies: Currencies) -> Ints:
         currencies.reach(self._keys.size)
-        homes = currencies.homes
-        elsewhere = np.flatnonzero((homes[self.slots] != paid_in) | (paid_in < 0))
-        if not len(elsewhere):
-            return self.slots
-        for i in elsewhere[homes[self.slots[elsewhere]] < 0].tolist():
-            if homes[self.slots[i]] < 0:
-                homes[self.slots[i]] = paid_in[i]
-        slots = self.slots.copy()
-        slots[(paid_in < 0) | (slots == NOBODY)] = NOBODY
-        rows = np.flatnonzero((homes[slots] != paid_in) & (slots != NOBODY))
-        if not len(rows):
+        slots, elsewhere = np.empty_like(self.slots), np.empty_like(self.slots)
+        found = pair(self.slots, paid_in, currencies.homes, slots, elsewhere)
+        if not found:
             return slots
+        rows = elsewhere[:found]
         salts = paid_in[rows] + len(CODES) * currencies.index
         keys = mixed(self._known.first[rows], self._known.second[rows], salts)
         slots[rows], fresh = self._keys.number(*keys)

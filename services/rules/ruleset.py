@@ -1,17 +1,16 @@
-"""All rules in force: from transactions and the windows' values to matches and decisions.
+"""All rules in force: their conditions, and from the rules that match to the decision.
 
-The input is a batch, the output a bit mask for each transaction: bit i is set if rule i
-matched. The decision for a mask (verdict, score, matches) is computed once and cached.
-So a transaction costs little more than its conditions: about 0.1 µs for one rule and
-2 µs for a hundred.
+Which rules match a transaction is a mask: bit i is set if live rule i matches. The engine
+finds it; here it becomes verdict, score and explanation.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from services.rules.aggregates import Plan, plan
 from services.rules.conditions import Condition, Conditions
@@ -87,6 +86,7 @@ class Ruleset:
         self.hash = content_hash((c.rule for c in self.rules), environment.schema, threshold)
         self.windows = windows or plan(v for c in self.live for v in c.values.values())
         self.reads = frozenset[str]().union(*(compiled.reads for compiled in self.live))
+        self.schema = environment.schema
         self._environment = environment
         self._on_error = on_error
         columns = {value: i for i, value in enumerate(self.windows.values)}
@@ -94,9 +94,10 @@ class Ruleset:
             {name: columns[value] for name, value in compiled.values.items()}
             for compiled in self.live
         ]
+        self._decided: dict[int, tuple[Decision, list[dict[str, int]]]] = {}
         self.vivid = sum(1 << i for i, named in enumerate(self._columns) if named)
         """Mask of the rules whose explanation has values of aggregates."""
-        self._conditions = Conditions(
+        self.conditions = Conditions(
             (
                 Condition(c.rule.name, c.expression, c.code, c.condition_reads, named)
                 for c, named in zip(self.live, self._columns, strict=True)
@@ -104,29 +105,18 @@ class Ruleset:
             environment,
             on_error,
         )
-        self.matches = self._conditions.masks
-        """Judge a batch; return, for each transaction, the mask of the live rules that matched."""
-        self._where_texts = tuple(dict.fromkeys(s.where for s in self.windows.series if s.where))
-        self._wheres = self._build_wheres()
+        self.where_texts = tuple(dict.fromkeys(s.where for s in self.windows.series if s.where))
+        self.wheres = self._build_wheres()
 
     def with_windows(self, rules: Iterable[CompiledRule], windows: Plan) -> Ruleset:
         """Make a ruleset of other rules over existing windows."""
         return Ruleset(rules, self._environment, self.threshold, self._on_error, windows)
 
-    def counted(self, transactions: Sequence[Any]) -> dict[str, list[bool]]:
-        """Return, for each condition of the windows' entries, whether each transaction counts."""
-        if not self._where_texts:
-            return {}
-        masks = self._wheres.masks(transactions, ())
-        return {
-            text: [mask >> i & 1 == 1 for mask in masks] for i, text in enumerate(self._where_texts)
-        }
-
     def decide(self, mask: int) -> Decision:
         """Return the decision for a mask, without values of aggregates."""
-        return self._decide(mask, lambda _: {})
+        return self._decide(mask)[0]
 
-    def explain(self, mask: int, values: Sequence[Any]) -> Decision:
+    def explain(self, mask: int, values: Sequence[float | int | None]) -> Decision:
         """Return the decision for a mask with the values of one transaction.
 
         Args:
@@ -135,36 +125,22 @@ class Ruleset:
                 a missing one.
 
         """
-
-        def told(rule: int) -> dict[str, float | int | None]:
-            named = self._columns[rule].items()
-            return {n: values[c] for n, c in named}
-
-        return self._decide(mask, told)
-
-    def _decide(self, mask: int, told: Callable[[int], dict[str, float | int | None]]) -> Decision:
-        matched = [(i, c.rule) for i, c in enumerate(self.live) if mask >> i & 1]
-        enforced = [rule for _, rule in matched if rule.spec.mode == "Enforce"]
-        score = sum(rule.spec.score for rule in enforced if rule.spec.action == "Flag")
-        allowed = any(rule.spec.action == "Allow" for rule in enforced)
-        return Decision(
-            verdict="fraud" if score >= self.threshold and not allowed else "legit",
-            score=score,
-            matches=tuple(
-                Match(
-                    rule=rule.name,
-                    generation=rule.metadata.generation,
-                    mode=rule.spec.mode,
-                    action=rule.spec.action,
-                    score=rule.spec.score,
-                    severity=rule.spec.severity,
-                    reason_code=rule.reason_code,
-                    description=rule.spec.description,
-                    aggregates=told(i),
-                )
-                for i, rule in matched
-            ),
+        decision, columns = self._decide(mask)
+        matches = tuple(
+            replace(match, aggregates={name: values[column] for name, column in named.items()})
+            if named
+            else match
+            for match, named in zip(decision.matches, columns, strict=True)
         )
+        return Decision(decision.verdict, decision.score, matches)
+
+    def _decide(self, mask: int) -> tuple[Decision, list[dict[str, int]]]:
+        """Return the decision for a mask, and for each match the columns of its aggregates."""
+        if mask not in self._decided:
+            matched = [i for i in range(len(self.live)) if mask >> i & 1]
+            decision = _decision([self.live[i].rule for i in matched], self.threshold)
+            self._decided[mask] = decision, [self._columns[i] for i in matched]
+        return self._decided[mask]
 
     def _build_wheres(self) -> Conditions:
         known = {
@@ -173,10 +149,33 @@ class Ruleset:
             for text, condition in compiled.wheres.items()
         }
         conditions = []
-        for text in self._where_texts:
+        for text in self.where_texts:
             name, condition = known[text]
             conditions.append(condition._replace(label=name))
         return Conditions(conditions, self._environment, self._on_error)
+
+
+def _decision(matched: Sequence[FraudRule], threshold: int) -> Decision:
+    enforced = [rule for rule in matched if rule.spec.mode == "Enforce"]
+    score = sum(rule.spec.score for rule in enforced if rule.spec.action == "Flag")
+    allowed = any(rule.spec.action == "Allow" for rule in enforced)
+    return Decision(
+        verdict="fraud" if score >= threshold and not allowed else "legit",
+        score=score,
+        matches=tuple(
+            Match(
+                rule=rule.name,
+                generation=rule.metadata.generation,
+                mode=rule.spec.mode,
+                action=rule.spec.action,
+                score=rule.spec.score,
+                severity=rule.spec.severity,
+                reason_code=rule.reason_code,
+                description=rule.spec.description,
+            )
+            for rule in matched
+        ),
+    )
 
 
 def rule_hash(rule: FraudRule) -> str:

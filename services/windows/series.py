@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
-from services.windows import hashing, keys
+from services.windows import hashing, homes, keys
 from services.windows.judging import COUNT, DISTINCT, MAX, MIN, SUM, Plan, Records, Table, judge
 from services.windows.rings import compact, mark_values, sweep, widen
 from services.windows.store import ENTRIES, FREE, NARROW, ROW, STREAM_TIME, TOP, WANTED, Rows, Store
@@ -242,6 +242,7 @@ def prepare() -> None:
     series._compact(0)  # noqa: SLF001 - of the same class
     keys.prepare()
     hashing.prepare()
+    homes.pair(zero, zero, np.zeros(1, np.int16), zero, zero)
 
 
 _ELEMENTS = {

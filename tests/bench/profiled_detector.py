@@ -22,7 +22,8 @@ import msgspec
 from services.columns import JsonDecoder
 from services.detector import __main__ as detector
 from services.detector import judge, keying, outcomes, reading
-from services.rules import conditions, numbering, partition_windows
+from services.engine import judging
+from services.rules import numbering, partition_windows
 from services.streams import processing, session
 from services.telemetry import metrics
 from services.windows import keys, series
@@ -58,6 +59,7 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
         (partition_windows.PartitionWindows, "process"),
         (partition_windows.PartitionWindows, "_read"),
     ),
+    "rules": ((judging.Engine, "masks"), (judging.Engine, "counted")),
     "routes": ((judge.Judge, "_decide"),),
     "explanations": ((outcomes.Routes, "telling"),),
     "the judge between the stages": ((judge.Judge, "process"),),
@@ -166,10 +168,6 @@ def main() -> int:
     # What is made while the detector runs, or is no plain function.
     batch_of = processing.Batch.of.__func__  # type: ignore[attr-defined]
     setattr(processing.Batch, "of", classmethod(clocks.timed("records to columns", batch_of)))  # noqa: B010 - mypy knows it as a method
-    generate = conditions.Conditions._generate
-    setattr(  # noqa: B010 - the same
-        conditions.Conditions, "_generate", lambda self: clocks.timed("rules", generate(self))
-    )
     setattr(judge.Judge, "process", clocks.counted(judge.Judge.process))  # noqa: B010 - the same
     setattr(judge.Judge, "committed", clocks.noted(judge.Judge.committed))  # noqa: B010 - the same
     code = detector.main()

@@ -27,7 +27,7 @@ def judge(name: str, expression: str, value: object) -> None:
     """Judge one transaction with an aggregate's value."""
     compiled = COMPILER.compile(rule(name, expression, aggregates=[LOW]))
     ruleset = Ruleset([compiled], COMPILER.environment, on_error=_count_error)
-    assert ruleset.matches([payment()], [[value]]) == [0]
+    assert ruleset.conditions.truths(0, [payment()], [[value]]) == [False]
 
 
 def test_a_missing_value_is_not_an_error() -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from services.columns import JsonDecoder
+from services.engine import Engine
 from services.rules import Compiler, FraudRule, Ruleset
 from services.rules.model import API_VERSION, KIND
 from services.transactions import load_schema, settle_event_times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from services.transactions import Schema
@@ -54,6 +56,13 @@ def decode(schema: Schema, values: dict[str, Any], record_ms: int = THURSDAY_NOO
     if getattr(transaction, "id", "") is None:
         transaction.id = "transactions-0-7"
     return transaction
+
+
+def matches(ruleset: Ruleset, transactions: Sequence[Any]) -> list[int]:
+    """The mask of matching rules for each of some transactions, by the engine."""
+    columns = JsonDecoder(ruleset.schema).decode(list(map(msgspec.json.encode, transactions)))
+    masks = Engine(ruleset).masks(columns, (), transactions.__getitem__)
+    return [masks.get(row, 0) for row in range(len(transactions))]
 
 
 def payment(**values: object) -> Any:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.columns import JsonDecoder
+from services.engine import Engine
 from services.rules import Compiler, Ruleset
 from services.rules.aggregates import plan
 from services.rules.expressions import NOTHING
@@ -176,7 +177,7 @@ def compare(batches: list[list[dict[str, Any]]], asked: list[Asked]) -> int:
     ruleset = Ruleset(rules, COMPILER.environment)
     places = {value: i for i, value in enumerate(ruleset.windows.values)}
     named = {name: places[value] for r in rules for name, value in r.values.items()}
-    windows = PartitionWindows(ruleset.windows, LATE_MS)
+    windows, engine = PartitionWindows(ruleset.windows, LATE_MS), Engine(ruleset)
     seen: list[tuple[int, Any]] = []
     stream_time = 1_000_000
     compared = 0
@@ -187,8 +188,9 @@ def compare(batches: list[list[dict[str, Any]]], asked: list[Asked]) -> int:
             known = {k: v for k, v in fields.items() if k not in {"ahead", "late", "early"}}
             structs.append(SCHEMA.decode(msgspec.json.encode(known)))
             times.append(stream_time - fields["late"] + fields.get("early", 0))
-        counted = {text: np.array(c, np.bool_) for text, c in ruleset.counted(structs).items()}
-        columns = windows.process(rows(SCHEMA, structs), np.array(times, np.int64), counted)
+        decoded = JsonDecoder(SCHEMA).decode(list(map(msgspec.json.encode, structs)))
+        counted = engine.counted(decoded, structs.__getitem__)
+        columns = windows.process(Rows(decoded), np.array(times, np.int64), counted)
         windows.forget_before(stream_time, len(structs))
         for row, (time_ms, now) in enumerate(zip(times, structs, strict=True)):
             seen.append((time_ms, now))

@@ -8,7 +8,17 @@ import pytest
 
 from services.rules import Compiler, RuleStore, read_manifests
 from services.transactions import load_schema
-from tests.rules.support import ALWAYS, COMPILER, NEVER, manifest, payment, rule, ruleset, write
+from tests.rules.support import (
+    ALWAYS,
+    COMPILER,
+    NEVER,
+    manifest,
+    matches,
+    payment,
+    rule,
+    ruleset,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +36,13 @@ def test_a_failure_is_told_once_for_each_transaction_whichever_way_it_is_evaluat
 ) -> None:
     told: list[str] = []
     judged = ruleset(rule("bad", expression), on_error=lambda name, _: told.append(name))
-    judged.matches([payment(source="alice"), payment(source="bob"), payment(source="carol")])
+    matches(judged, [payment(source="alice"), payment(source="bob"), payment(source="carol")])
     assert told == ["bad", "bad"]
 
 
 def test_a_failure_does_not_carry_over_to_the_next_transaction() -> None:
     judged = ruleset(rule("a", FAILS), rule("b"))
-    assert judged.matches([payment(source="alice"), payment(source="abcdef")]) == [0b10, 0b11]
+    assert matches(judged, [payment(source="alice"), payment(source="abcdef")]) == [0b10, 0b11]
 
 
 def test_a_failing_rule_that_is_disabled_is_not_told() -> None:
@@ -40,19 +50,19 @@ def test_a_failing_rule_that_is_disabled_is_not_told() -> None:
     judged = ruleset(
         rule("bad", FAILS, mode="Disabled"), on_error=lambda name, _: told.append(name)
     )
-    judged.matches([payment(source="alice")])
+    matches(judged, [payment(source="alice")])
     assert told == []
 
 
 def test_an_empty_batch_gives_no_masks() -> None:
-    assert ruleset(rule()).matches([]) == []
+    assert matches(ruleset(rule()), []) == []
 
 
 def test_bits_follow_names_and_skip_disabled_rules() -> None:
     judged = ruleset(
         rule("c"), rule("b", mode="Disabled"), rule("a", NEVER), rule("d", "[1].all(x, x == 1)")
     )
-    assert judged.matches([payment()]) == [0b110]
+    assert matches(judged, [payment()]) == [0b110]
     assert [match.rule for match in judged.decide(0b110).matches] == ["c", "d"]
 
 

@@ -9,6 +9,7 @@ import yaml
 from services.rules import Compiler, FraudRule, Ruleset
 from services.transactions import load_schema
 from tests.rules.manifests import manifest, payment
+from tests.rules.support import matches
 
 COMPILER = Compiler(load_schema(None))
 
@@ -23,7 +24,7 @@ def judge(rules: Ruleset, **fields: Any) -> tuple[str, int, list[str]]:
     """Verdict, score, and the rules that matched."""
     transaction = COMPILER.schema.decode(msgspec.json.encode(payment(**fields)))
     transaction.timestamp = 1_767_268_800_000
-    (mask,) = rules.matches([transaction])
+    (mask,) = matches(rules, [transaction])
     decision = rules.decide(mask)
     return decision.verdict, decision.score, [match.rule for match in decision.matches]
 
