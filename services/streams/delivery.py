@@ -14,6 +14,8 @@ Rebalances are not errors: partitions that are revoked are committed first.
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from traceback import clear_frames
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,17 @@ def run(
             clear_frames(error.__traceback__)
         finally:
             session.close()
+            _return_memory()
+
+
+def _return_memory() -> None:
+    """Return freed memory to the system, which glibc does not do by itself.
+
+    Each session has new clients with many threads, and windows that are built again. After a
+    dozen restarts of a broker, 120 of a detector's 480 MB were free memory in between.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Memory:
