@@ -173,8 +173,7 @@ class Rebuild:
         if self._log_cut:
             self._log_cut = False
             self._gap = later(self._gap, Gap("RetentionTooShort", messages[0].timestamp()[1]))
-        batch = Batch.of(messages)
-        read = self._reader.read(batch, {self.partition: self._stream_time})
+        read = self._reader.read(Batch.of(messages), {self.partition: self._stream_time})
         columns = read.with_names() if "id" in self.ruleset.reads else read.columns
         counted = self._engine.counted(columns, read.named)
         self.windows.take(Rows(columns), read.times_ms, counted)

@@ -8,8 +8,8 @@ For example:
     masks = engine.masks(columns, values, transactions)
 """
 
-from services.engine.building import Value
 from services.engine.judging import Engine
+from services.engine.operands import Value
 from services.engine.program import Decided, Program
 
 __all__ = ["Decided", "Engine", "Program", "Value"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from services.columns import Place
-    from services.engine.operands import Operand
+    from services.engine.operands import Operand, Value
     from services.programs import Code
     from services.rules.checked_pb2 import CheckedExpr, Expr
     from services.transactions import Schema
@@ -66,6 +66,8 @@ _TEXT_TESTS = {
     "ends_with_string": ENDS,
     "contains_string": CONTAINS,
 }
+# Of the years 1 to 9999, those of google.protobuf.Timestamp.
+_FIRST_MICROS, _LAST_MICROS = -62_135_596_800_000_000, 253_402_300_799_999_999
 _KINDS = {
     Kind.TEXT: "string",
     Kind.DOUBLE: "double",
@@ -73,13 +75,6 @@ _KINDS = {
     Kind.TIMESTAMP: "timestamp",
     Kind.BOOL: "bool",
 }
-
-
-class Value(NamedTuple):
-    """The value of an aggregate: "int" or "double", and whether a row may have none."""
-
-    kind: str
-    optional: bool
 
 
 class _Condition(NamedTuple):
@@ -162,7 +157,13 @@ class Builder:
             return self._code(name, place)
         if place.kind == Kind.BOOL:
             return Register("bool", self._assembly.bits(s.FLAG, place.row))
-        return Register(_KINDS[place.kind], place.row)
+        undecided = NEVER
+        if place.kind == Kind.TIMESTAMP and name != "timestamp":
+            # RFC 3339 with an offset can be outside of UTC's years, where a Timestamp is invalid.
+            early = self._assembly.bits(s.INT_BELOW, place.row, whole=_FIRST_MICROS)
+            late = self._assembly.bits(s.INT_ABOVE, place.row, whole=_LAST_MICROS)
+            undecided = self._assembly.any_of(early, late)
+        return Register(_KINDS[place.kind], place.row, undecided)
 
     def _code(self, name: str, place: Place) -> Register:
         if "" in place.labels:
@@ -215,8 +216,11 @@ class Builder:
         at = self._assembly.bits(s.CONSTANT)
         for one in found:
             at = self._assembly.bits(s.OR, at, one.at)
-        # Without absorption: the list as a whole fails, also if another element is equal.
-        return Register("bool", at, self._assembly.any_of(*(one.undecided for one in found)))
+        # The list as a whole fails, also if another element is equal.
+        parts = [one.undecided for one in found]
+        if isinstance(value, Register):
+            parts.append(value.undecided)
+        return Register("bool", at, self._assembly.any_of(*parts))
 
     def _compared(self, overload: str, operands: list[Operand]) -> Register | None:
         """Add a comparison, a negation or a choice; None if it is something else."""

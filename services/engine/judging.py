@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.engine.building import Value
+from services.engine.operands import Value
 from services.engine.program import Program
 from services.rules.expressions import NOTHING
 

@@ -37,6 +37,13 @@ class Literal(NamedTuple):
 Operand = Register | Literal
 
 
+class Value(NamedTuple):
+    """The value of an aggregate: "int" or "double", and whether a row may have none."""
+
+    kind: str
+    optional: bool
+
+
 def literal(constant: Constant) -> Literal:
     """Read a constant.
 

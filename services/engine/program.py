@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from services.engine.building import Builder, Value
+from services.engine.building import Builder
 from services.programs import NEVER, collect, run
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from services.columns import Columns, Doubles, Whole
+    from services.engine.operands import Value
     from services.rules.checked_pb2 import CheckedExpr
     from services.transactions import Schema
 

@@ -10,7 +10,6 @@ from services.columns import JsonDecoder, Whole
 from services.programs.assembly import Assembly
 from services.programs.collecting import collect
 from services.programs.kernel import run as run_steps
-from services.programs.steps import Work
 from services.transactions import Field, Schema
 
 if TYPE_CHECKING:
@@ -37,18 +36,28 @@ def run(
 
     """
     n = len(columns)
-    work = Work(
-        np.empty((code.bitmaps, (n + 63) // 64), np.uint64),
-        np.empty((code.ints, n), np.int64),
-        np.empty((code.doubles, n), np.float64),
-        np.empty((len(values), n), np.bool_),
-    )
+    bits = np.empty((code.bitmaps, (n + 63) // 64), np.uint64)
+    ints, doubles = np.empty((code.ints, n), np.int64), np.empty((code.doubles, n), np.float64)
+    valid = np.empty((len(values), n), np.bool_)
     for number, column in enumerate(values):
-        registers: npt.NDArray[Any] = work.ints if isinstance(column, Whole) else work.doubles
+        registers: npt.NDArray[Any] = ints if isinstance(column, Whole) else doubles
         registers[number] = column.values
-        work.valid[number] = column.valid
-    run_steps(code.steps, code.constants, columns.data, columns.table, work)
-    return work.bits
+        valid[number] = column.valid
+    constants, table = code.constants, columns.table
+    run_steps(
+        code.steps,
+        constants.data,
+        constants.starts,
+        columns.data,
+        table.ints,
+        table.doubles,
+        table.flags,
+        bits,
+        ints,
+        doubles,
+        valid,
+    )
+    return bits
 
 
 def prepare() -> None:

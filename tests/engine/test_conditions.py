@@ -102,6 +102,8 @@ def decided(expression: str, *transactions: dict[str, Any]) -> list[bool | None]
         ("transaction.timestamp.getDayOfWeek() == 4", {}, True),
         ("transaction.settled < transaction.timestamp", {"settled": AT_MS - 1}, True),
         ("transaction.settled.getHours() == 0", {}, True),
+        ("transaction.settled.getHours() == 0", {"settled": "0001-01-01T00:00:00Z"}, True),
+        ("transaction.settled.getHours() == 23", {"settled": "9999-12-31T23:59:59.999999Z"}, True),
     ],
 )
 def test_the_program_decides(expression: str, fields: dict[str, Any], answer: bool) -> None:
@@ -124,6 +126,8 @@ def test_the_program_decides(expression: str, fields: dict[str, Any], answer: bo
         ("transaction.source + 'x' == 'alicex'", {}),
         ("transaction.source < 'bob'", {}),
         ("(transaction.count + 1) in [1, 2]", {"count": HIGHEST}),
+        ("transaction.settled.getHours() >= 0", {"settled": "0001-01-01T00:00:00+10:00"}),
+        ("transaction.settled > transaction.timestamp", {"settled": "9999-12-31T23:59:59-10:00"}),
     ],
 )
 def test_the_evaluator_is_asked(expression: str, fields: dict[str, Any]) -> None:
