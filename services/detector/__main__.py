@@ -189,7 +189,7 @@ class Detector:
     def _ready(self) -> str | None:
         if not self._health.assigned:
             return "no partitions are assigned yet"
-        return "windows are being rebuilt" if self._partitions.waiting else None
+        return "windows are being rebuilt" if self._partitions.rebuilding else None
 
 
 def _spare_the_collector() -> None:

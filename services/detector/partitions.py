@@ -94,6 +94,7 @@ class Partitions:
         """The partitions that are ready, by number."""
         self.warming: tuple[str, ...] = ()
         """Rules whose newest version waits for its windows."""
+        self._warm = False  # all were ready once, and some have been since
         self._topic = stream.topic
         self._reader = reader
         self._replay = Replay(stream)
@@ -132,6 +133,7 @@ class Partitions:
                 known.pop(partition, None)
         self._new = [p for p in self._new if p not in partitions]
         self._begun = [p for p in self._begun if p not in partitions]
+        self._warm = self._warm and bool(self.ready)
 
     def turn(self, consumer: GroupConsumer, wanted: Ruleset) -> bool:
         """Work on partitions and rulesets that are not ready.
@@ -148,9 +150,9 @@ class Partitions:
             self._look_up(consumer)
         if self._cold:
             self._warm_up(consumer)
-        if self._begun and not self.waiting:
+        if self._begun and not self._new and not self._cold:
             log.info("partitions ready", partitions=sorted(self._begun))
-            self._begun = []
+            self._begun, self._warm = [], True
         if self._cold:
             return True
         if wanted is not self._wanted:
@@ -158,9 +160,13 @@ class Partitions:
         return self._target is not None and self._prepare(self._target)
 
     @property
-    def waiting(self) -> bool:
-        """True if partitions wait for their windows."""
-        return bool(self._new or self._cold)
+    def rebuilding(self) -> bool:
+        """True until the windows of its first partitions are there; later ones do not count.
+
+        When a pod is drained, the others take over its partitions. If they were not ready
+        meanwhile, the disruption budget would let them be evicted too.
+        """
+        return bool(self._new or self._cold) and not self._warm
 
     @property
     def topic(self) -> TopicIdentity | None:
