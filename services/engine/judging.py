@@ -9,7 +9,7 @@ from services.engine.program import Program
 from services.rules.expressions import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -57,8 +57,9 @@ class Engine:
         if not self._texts:
             return {}
         truths, undecided = self._counting.truths(columns)
+        asked = _Asked(self._wheres, transactions, ())
         for i, rows in undecided.items():
-            truths[i][rows] = _asked(self._wheres, i, rows, transactions, ())
+            truths[i][rows] = asked.truths(i, rows)
         return dict(zip(self._texts, truths, strict=True))
 
     def masks(
@@ -73,9 +74,9 @@ class Engine:
 
         """
         masks, undecided = self._matching.decide(columns, values)
+        asked = _Asked(self._conditions, transactions, values)
         for i, rows in undecided.items():
-            answers = _asked(self._conditions, i, rows, transactions, values)
-            for row, answer in zip(rows, answers, strict=True):
+            for row, answer in zip(rows, asked.truths(i, rows), strict=True):
                 if answer:
                     masks[row] = masks.get(row, 0) | 1 << i
         return masks
@@ -86,17 +87,29 @@ def _program(schema: Schema, conditions: Conditions, values: Sequence[Value]) ->
     return Program(schema, parts, values)
 
 
-def _asked(
-    conditions: Conditions,
-    index: int,
-    rows: Iterable[int],
-    transactions: Transactions,
-    values: Sequence[Whole | Doubles],
-) -> list[bool]:
-    """Evaluate one condition, row by row."""
-    rows = list(rows)
-    known = [[_known(column.value(row)) for row in rows] for column in values]
-    return conditions.truths(index, [transactions(row) for row in rows], known)
+class _Asked:
+    """Evaluates conditions row by row; each row is decoded once for all of them."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        transactions: Transactions,
+        values: Sequence[Whole | Doubles],
+    ) -> None:
+        self._conditions = conditions
+        self._transactions = transactions
+        self._values = values
+        self._decoded: dict[int, Any] = {}
+        self._activations: dict[int, Any] = {}
+
+    def truths(self, index: int, rows: list[int]) -> list[bool]:
+        """Evaluate a condition on some rows."""
+        for row in rows:
+            if row not in self._decoded:
+                self._decoded[row] = self._transactions(row)
+        decoded = [self._decoded[row] for row in rows]
+        values = [[_known(column.value(row)) for row in rows] for column in self._values]
+        return self._conditions.truths(index, decoded, values, self._activations)
 
 
 def _known(value: float | None) -> Any:  # noqa: ANN401 - a number, or NOTHING

@@ -16,9 +16,12 @@ from services.rules.generation import FUNCTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from cel_expr_python import cel
+
     from services.rules.expressions import Environment, Expression
 
     Generated = Callable[..., bool]
+    Activations = dict[int, cel.Activation]
 
 
 class Condition(NamedTuple):
@@ -63,6 +66,7 @@ class Conditions:
         index: int,
         transactions: Sequence[Any],
         columns: Sequence[Sequence[Any]] = (),
+        activations: Activations | None = None,
     ) -> list[bool]:
         """Evaluate a condition on some transactions.
 
@@ -70,13 +74,16 @@ class Conditions:
             index: Index of the condition.
             transactions: Structs of the schema.
             columns: Values of aggregates, a column each.
+            activations: Transactions that were prepared for Google's evaluator, by their `id()`;
+                extended by this call. Other conditions on the same transactions reuse them.
 
         """
+        shared = {} if activations is None else activations
         condition = self.all[index]
         rows = zip(*columns, strict=True) if columns else repeat(())
         pairs = zip(transactions, rows, strict=False)
         if condition.code is None:
-            return [self._ask(condition, transaction, values) for transaction, values in pairs]
+            return [self._ask(condition, one, values, shared) for one, values in pairs]
         if index not in self._generated:
             self._generated[index] = _generate(condition)
         generated = self._generated[index]
@@ -85,13 +92,23 @@ class Conditions:
             try:
                 found.append(generated(transaction, values))
             except Exception:  # noqa: BLE001 - whatever fails is for the evaluator to decide
-                found.append(self._ask(condition, transaction, values))
+                found.append(self._ask(condition, transaction, values, shared))
         return found
 
-    def _ask(self, condition: Condition, transaction: Any, values: Sequence[Any]) -> bool:  # noqa: ANN401 - a schema's own struct
+    def _ask(
+        self,
+        condition: Condition,
+        transaction: Any,  # noqa: ANN401 - a schema's own struct
+        values: Sequence[Any],
+        shared: Activations,
+    ) -> bool:
         """Evaluate a condition with Google's evaluator."""
         named = {name: values[column] for name, column in condition.values.items()}
-        activation = self._environment.activation(transaction, named)
+        activation = None if named else shared.get(id(transaction))
+        if activation is None:
+            activation = self._environment.activation(transaction, named)
+            if not named:
+                shared[id(transaction)] = activation
         answer = evaluate(condition.expression, activation)
         if isinstance(answer, str):
             self._on_error(condition.label, answer)

@@ -225,3 +225,19 @@ def test_no_rules_and_no_rows() -> None:
     assert Program(SCHEMA, [(checked, {})], [Value("int", optional=True)]).decide(
         empty, [Whole(np.zeros(0, np.int64), np.zeros(0, np.bool_))]
     ) == ({}, {})
+
+
+def test_a_row_is_decoded_once_for_all_conditions_that_leave_it_undecided() -> None:
+    texts = ["transaction.source.matches('^a')", "transaction.source.matches('e$')"]
+    compiled = [COMPILER.compile(rule(f"r{i}", text)) for i, text in enumerate(texts)]
+    encoded = [msgspec.json.encode(PAYMENT | {"source": name}) for name in ("alice", "abel", "bob")]
+    decoded: list[int] = []
+
+    def transaction(row: int) -> Any:
+        decoded.append(row)
+        return SCHEMA.decode(encoded[row])
+
+    columns = JsonDecoder(SCHEMA).decode(encoded)
+    masks = Engine(Ruleset(compiled, COMPILER.environment)).masks(columns, (), transaction)
+    assert masks == {0: 0b11, 1: 0b01}
+    assert decoded == [0, 1, 2]
