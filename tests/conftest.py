@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-pytest_plugins = ["pytester", "tests.kafka_fixtures", "tests.kubernetes_fixtures"]
+pytest_plugins = ["pytester", "tests.support.kafka", "tests.support.kubernetes"]
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer
 
 from tests.bench.machine import machine
-from tests.kafka_fixtures import make_topics
-from tests.kubernetes_fixtures import ApiServer
 from tests.operator.system import Operated, rule
-from tests.streaming import Service
+from tests.support.kafka import make_topics
+from tests.support.kubernetes import ApiServer
+from tests.support.streaming import Service
 from tools.local_kafka import Broker
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
 
 PAGE = Path("docs/performance-rules.md")
 EDITS = 100

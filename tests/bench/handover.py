@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 
 from tests.bench.machine import machine
 from tests.soak.stalls import StallWatch
-from tests.streaming import Service, Topics, until
+from tests.support.streaming import Service, Topics, until
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.measure import PARTITIONS, cpu_seconds, resident_bytes
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 
 LIMIT_SECONDS = 300.0
 _LOOK_SECONDS = 0.02

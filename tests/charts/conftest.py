@@ -9,7 +9,7 @@ import pytest
 from tests.charts.foreign import install_all_crds
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 
 @pytest.fixture(scope="session")

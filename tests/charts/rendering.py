@@ -11,7 +11,7 @@ import yaml
 from tools.local_kubernetes import program
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 OURS = "charts/fraud-detection"
 KAFKA = "charts/kafka-cluster"

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kafka.distribution import java
 from tools.local_kafka.jars import provide
 from tools.local_kubernetes import ControlPlaneError

@@ -11,7 +11,7 @@ from tests.charts.rendering import OURS, helm, pick, render
 from tests.charts.workloads import COMPONENT, WORKLOADS, container, workloads
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

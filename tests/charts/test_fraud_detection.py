@@ -22,7 +22,7 @@ from tests.charts.workloads import EVERYTHING, WORKLOADS, container, pod_specs, 
 from tools.shipped.chart_readme import readme
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

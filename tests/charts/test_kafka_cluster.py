@@ -21,7 +21,7 @@ from tools.shipped.chart_readme import readme
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

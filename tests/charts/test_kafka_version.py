@@ -10,7 +10,7 @@ from tests.charts.matrix import DEV, PRODUCTION
 from tests.charts.rendering import KAFKA, helm, pick, render
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

@@ -14,7 +14,7 @@ from tests.charts.rendering import KAFKA, OURS, dry_run, render
 from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

@@ -17,7 +17,7 @@ from tests.charts.strimzi import install_crds
 from tools.local_kubernetes import program
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.cli import main as fraud
 from services.cli.round_trip import own_transaction
-from tests.streaming import Service, Topics, produce, read_all, until
+from tests.support.streaming import Service, Topics, produce, read_all, until
 from tools.this_machine import free_ports
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 
 from services.cli import main as fraud
 from services.cli.tail import DEAD_LETTERS
-from tests.kafka_fixtures import make_topics
-from tests.raw_batches import Raw, produce_raw
-from tests.streaming import Service, delete_before, until
+from tests.support.kafka import make_topics
+from tests.support.raw_batches import Raw, produce_raw
+from tests.support.streaming import Service, delete_before, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ import pytest
 from services.certificates import Authority
 from services.cli import main as fraud
 from services.streams import clients
-from tests.streaming import produce, until
+from tests.support.streaming import produce, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 PAYMENT = b'{"source": "a", "target": "b", "amount": 950.0, "currency": "USD"}'

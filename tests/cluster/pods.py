@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.charts.rendering import OURS, helm
-from tests.streaming import WAIT_SECONDS
+from tests.support.streaming import WAIT_SECONDS
 from tools.local_kubernetes import ControlPlaneError, program
 
 if TYPE_CHECKING:

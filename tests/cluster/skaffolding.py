@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:

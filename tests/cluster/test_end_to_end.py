@@ -20,8 +20,8 @@ from tests.cluster.conftest import Image, say
 from tests.cluster.newer import FIELD, Newer, fields, newer
 from tests.cluster.release import NAMESPACE, Release, Watch, run_helm
 from tests.end_to_end.verdicts import problems
-from tests.streaming import read_all, until
 from tests.strimzi.stand_in import StandIn
+from tests.support.streaming import read_all, until
 from tools.demo.tally import ends
 from tools.local_kubernetes import ControlPlaneError
 from tools.local_kubernetes.node import NAME as NODE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster.traces import traces
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import program
 from tools.this_machine import cache_folder
 

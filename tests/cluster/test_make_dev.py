@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster.skaffolding import DOWN_SECONDS, EDIT_SECONDS, Skaffold, definition_of_nobody
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import cluster
 from tools.this_machine import cache_folder
 

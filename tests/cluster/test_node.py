@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.pods import Pods
 from tests.cluster.traces import name_of, traces
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import ControlPlaneError, Node, machine
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from tests.cluster.skaffolding import (
     Skaffold,
     definition_of_nobody,
 )
-from tests.streaming import read_all, until
 from tests.strimzi.stand_in import StandIn
+from tests.support.streaming import read_all, until
 from tools.local_kubernetes import Docker
 from tools.local_kubernetes.dev import environment_of, skaffold
 

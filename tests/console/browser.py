@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tests.console.browser import Browser, BrowserError
 from tests.console.scene import Scene
-from tests.kafka_fixtures import make_topics
-from tests.streaming import produce, until
+from tests.support.kafka import make_topics
+from tests.support.streaming import produce, until
 from tools.local_kafka import Broker
 
 if TYPE_CHECKING:

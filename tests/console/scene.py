@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.streaming import Service, Topics, until
+from tests.support.streaming import Service, Topics, until
 
 if TYPE_CHECKING:
     from pathlib import Path

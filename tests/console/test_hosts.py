@@ -7,7 +7,7 @@ import pytest
 
 from services.console.hosts import host_check
 from services.telemetry import StatusServer
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 
 if TYPE_CHECKING:
     from pathlib import Path

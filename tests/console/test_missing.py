@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.console.scene import address
-from tests.kafka_fixtures import make_topics
-from tests.streaming import Service, produce, until
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, produce, until
 from tools.local_kafka import Broker
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.console.scene import Scene
-from tests.kafka_fixtures import make_topics
-from tests.streaming import produce, until
+from tests.support.kafka import make_topics
+from tests.support.streaming import produce, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

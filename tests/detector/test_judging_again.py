@@ -21,7 +21,7 @@ from services.streams.identity import TopicIdentity
 from services.telemetry import metrics
 from services.transactions import load_schema
 from tests.detector.records import AT_MS, batch, record
-from tests.rules.support import rule
+from tests.support.rules import rule
 
 if TYPE_CHECKING:
     from services.detector.ruleset_source import RulesetSource

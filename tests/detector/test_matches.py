@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from services.detector import matches
 from services.detector.matches import HOUR_SECONDS, Look, RecentMatches, forget, told
 from services.telemetry import metrics
-from tests.streaming import until
+from tests.support.streaming import until
 
 if TYPE_CHECKING:
     import pytest

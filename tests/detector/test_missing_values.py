@@ -6,7 +6,7 @@ from services.detector.__main__ import _count_error
 from services.rules import Ruleset
 from services.rules.expressions import NOTHING
 from services.telemetry import metrics
-from tests.rules.support import COMPILER, payment, rule
+from tests.support.rules import COMPILER, payment, rule
 
 LOW = {"name": "low", "function": "Min", "of": "amount", "groupBy": "source", "window": "1h"}
 

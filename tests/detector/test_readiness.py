@@ -11,7 +11,7 @@ from services.rules.partition_windows import PartitionWindows
 from services.settings import KafkaSettings
 from services.streams.commits import Commits
 from services.streams.stream import Stream
-from tests.rules.support import COMPILER, ruleset
+from tests.support.rules import COMPILER, ruleset
 
 if TYPE_CHECKING:
     from services.streams.group_consumer import GroupConsumer

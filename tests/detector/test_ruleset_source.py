@@ -8,7 +8,7 @@ import msgspec
 
 from services.detector.ruleset_source import RulesetSource
 from services.rules import RuleStore
-from tests.rules.support import ALWAYS, COMPILER, NEVER, rule
+from tests.support.rules import ALWAYS, COMPILER, NEVER, rule
 
 if TYPE_CHECKING:
     from pathlib import Path

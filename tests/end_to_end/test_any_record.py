@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from tests.kafka_fixtures import PARTITIONS, make_topics
-from tests.raw_batches import CODECS, Raw, produce_raw
-from tests.streaming import Service, until, wait_for
+from tests.support.kafka import PARTITIONS, make_topics
+from tests.support.raw_batches import CODECS, Raw, produce_raw
+from tests.support.streaming import Service, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from confluent_kafka import Message
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka

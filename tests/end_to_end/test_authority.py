@@ -13,9 +13,9 @@ from services.detector.settings import DetectorSettings
 from services.settings import load
 from services.streams.tls import rejection
 from tests.end_to_end.verdicts import problems
-from tests.kafka_fixtures import make_topics
-from tests.streaming import Service, read_all, until, wait_for
 from tests.strimzi.broker import TlsBroker
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, read_all, until, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

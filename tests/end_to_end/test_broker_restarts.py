@@ -16,8 +16,8 @@ from services.streams.commits import Commits
 from services.streams.delivery import run
 from services.streams.processing import Batch, Health
 from services.streams.stream import Stream
-from tests.kafka_fixtures import make_topics
-from tests.streaming import produce, until, wait_for
+from tests.support.kafka import make_topics
+from tests.support.streaming import produce, until, wait_for
 from tools.local_kafka import Broker
 
 if TYPE_CHECKING:

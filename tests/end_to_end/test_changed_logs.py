@@ -16,8 +16,16 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from tests.end_to_end.test_windows_from_the_log import RULE, counts, page, payments
-from tests.kafka_fixtures import make_topics
-from tests.streaming import Service, Topics, delete_before, produce, read_all, until, wait_for
+from tests.support.kafka import make_topics
+from tests.support.streaming import (
+    Service,
+    Topics,
+    delete_before,
+    produce,
+    read_all,
+    until,
+    wait_for,
+)
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:

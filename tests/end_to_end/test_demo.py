@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.this_machine import die_with_parent
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.verdicts import problems
-from tests.streaming import Service, Topics, read_all, until, wait_for
+from tests.support.streaming import Service, Topics, read_all, until, wait_for
 from tools.demo.tally import ends as topic_ends
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka_fixtures import make_topics
-from tests.streaming import Service, produce, read_all, until, wait_for
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, produce, read_all, until, wait_for
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
 
 pytestmark = pytest.mark.kafka
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.streaming import Service, Topics, until
+from tests.support.streaming import Service, Topics, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import pytest
 
 from tests.end_to_end.test_exactly_once import wait_until_judged
 from tests.end_to_end.verdicts import problems
-from tests.kafka_fixtures import make_topics
-from tests.streaming import Service, read_all, wait_for
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, read_all, wait_for
 from tools.local_kafka import Broker
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.verdicts import problems
-from tests.streaming import WAIT_SECONDS, Service, Topics, produce, read_all, until
+from tests.support.streaming import WAIT_SECONDS, Service, Topics, produce, read_all, until
 from tools.local_kafka.distribution import java, kafka_jars
 
 if TYPE_CHECKING:

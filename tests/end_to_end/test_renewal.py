@@ -14,7 +14,7 @@ from services.settings import KafkaSettings, load
 from services.streams import clients
 from services.streams.clients import Certificates, client_config
 from tests.end_to_end.verdicts import problems
-from tests.streaming import Service, Topics, read_all, until, wait_for
+from tests.support.streaming import Service, Topics, read_all, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from services.cli import main as fraud
 from tests.end_to_end.verdicts import problems
-from tests.streaming import Service, Topics, produce, read_all, until, wait_for
+from tests.support.streaming import Service, Topics, produce, read_all, until, wait_for
 from tests.transactions.corpus import CASES
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.streaming import Service, produce, until, wait_for
+from tests.support.streaming import Service, produce, until, wait_for
 from tools.local_kafka import create_topics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kafka

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from confluent_kafka import Producer
 
-from tests.streaming import Service, Topics, wait_for
+from tests.support.streaming import Service, Topics, wait_for
 from tools.local_kafka import create_topics
 
 if TYPE_CHECKING:

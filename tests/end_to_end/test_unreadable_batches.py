@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from services.streams.stream import RECEIVE_MAX_BYTES
-from tests.kafka_fixtures import make_topics
-from tests.raw_batches import Raw, produce_raw
-from tests.streaming import Service, wait_for
+from tests.support.kafka import make_topics
+from tests.support.raw_batches import Raw, produce_raw
+from tests.support.streaming import Service, wait_for
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

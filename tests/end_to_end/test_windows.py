@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import oracle
 from tests.soak import scenarios
 from tests.soak.scenarios import Size
+from tests.support import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tests.streaming import Service, Topics, delete_before, produce, until, wait_for
+from tests.support.streaming import Service, Topics, delete_before, produce, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

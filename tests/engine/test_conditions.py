@@ -12,7 +12,7 @@ from services.columns import Doubles, JsonDecoder, Whole
 from services.engine import Engine, Program, Value
 from services.rules import Compiler, Ruleset
 from services.transactions import Field, Schema
-from tests.rules.support import rule
+from tests.support.rules import rule
 
 SCHEMA = Schema(
     (

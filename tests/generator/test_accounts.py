@@ -25,7 +25,7 @@ from tests.generator.test_writing import values, without_time, written
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 SCHEMA = load_schema(None)

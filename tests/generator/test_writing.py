@@ -12,8 +12,8 @@ from kafka.partitioner.default import murmur2
 from services.generator.profile import Uniform
 from services.generator.sending import FLUSH_SECONDS
 from services.transactions import load_schema, settle_event_times
-from tests.kafka_fixtures import PARTITIONS, make_topics
-from tests.streaming import Service, Topics, read_all, until
+from tests.support.kafka import PARTITIONS, make_topics
+from tests.support.streaming import Service, Topics, read_all, until
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:

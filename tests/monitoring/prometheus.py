@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.this_machine import die_with_parent, free_ports
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from kafka.admin import KafkaAdminClient
 from kafka.protocol.admin import AlterClientQuotasRequest
 
 from services.certificates import Authority
-from tests.kafka_fixtures import make_topics
 from tests.monitoring.alert_rules import a_second_for_a_minute, alerts, rule_file
 from tests.monitoring.prometheus import Prometheus
 from tests.operator.system import Operated, rule
-from tests.streaming import Service, produce, until
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, produce, until
 from tools.demo.tally import ends
 from tools.local_kafka import Broker, create_topics
 from tools.this_machine import free_ports
@@ -33,8 +33,8 @@ from tools.this_machine import free_ports
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
-    from tests.streaming import Topics
+    from tests.support.kubernetes import ApiServer
+    from tests.support.streaming import Topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]
 

@@ -13,19 +13,19 @@ from prometheus_client import generate_latest
 
 from services.telemetry import metrics
 from tests.charts.rendering import pick, render
-from tests.kafka_fixtures import make_topics
 from tests.monitoring.alert_rules import rule_file
 from tests.monitoring.measured_broker import MeasuredBroker
 from tests.monitoring.prometheus import NAMESPACE, Prometheus, promtool
 from tests.operator.system import Operated, rule
-from tests.streaming import Service, produce, until
+from tests.support.kafka import make_topics
+from tests.support.streaming import Service, produce, until
 from tools.shipped.dashboards.__main__ import FOLDER, made
 from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 # Those of a dashboard's variables, and Grafana's own; at most a minute goes by in a test.
 CHOSEN = {

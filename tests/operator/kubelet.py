@@ -20,7 +20,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap, Pod
 from lightkube.types import PatchType
 
-from tests.streaming import until
+from tests.support.streaming import until
 
 if TYPE_CHECKING:
     from pathlib import Path

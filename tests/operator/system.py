@@ -9,15 +9,15 @@ import yaml
 
 from services.operator.lease import NAME as LEASE
 from tests.operator.kubelet import Pods
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
-    from tests.streaming import Topics
+    from tests.support.kubernetes import ApiServer
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 

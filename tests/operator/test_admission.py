@@ -12,7 +12,7 @@ from services.cli.check import check_rules
 from services.operator.admission import review
 from services.rules import CompiledRule
 from services.rules.model import API_VERSION, KIND
-from tests.rules.support import ALWAYS, COMPILER, NEVER
+from tests.support.rules import ALWAYS, COMPILER, NEVER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from tests.operator.bad_manifests import (
     SEVERAL_DOCUMENTS,
 )
 from tests.operator.one_wrong import GOOD, BadManifest
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 from tools.local_kubernetes import ControlPlaneError
 from tools.this_machine import free_ports
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

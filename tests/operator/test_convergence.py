@@ -16,15 +16,15 @@ from lightkube.types import PatchType
 
 from services.operator.cluster import FraudRule
 from services.telemetry import StatusServer
-from tests.kubernetes_fixtures import ApiServer
 from tests.operator.silence import Proxy
 from tests.operator.system import Operated, rule
-from tests.streaming import until
+from tests.support.kubernetes import ApiServer
+from tests.support.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 pytestmark = pytest.mark.kubernetes

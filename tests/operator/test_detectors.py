@@ -25,7 +25,7 @@ from services.operator.detectors import (
 )
 from services.operator.rulebook import Rulebook
 from services.rules import RuleStore
-from tests.rules.support import COMPILER, rule
+from tests.support.rules import COMPILER, rule
 
 if TYPE_CHECKING:
     from pathlib import Path

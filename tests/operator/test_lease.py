@@ -9,12 +9,12 @@ import pytest
 from services.operator.lease import NAME
 from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

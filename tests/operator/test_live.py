@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.operator.system import Operated, rule
-from tests.streaming import produce, until, wait_for
+from tests.support.streaming import produce, until, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
-    from tests.streaming import Topics
+    from tests.support.kubernetes import ApiServer
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]

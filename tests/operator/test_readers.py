@@ -12,13 +12,13 @@ import pytest
 from services.telemetry import StatusServer
 from tests.charts.rendering import OURS, render
 from tests.operator.system import Operated, rule
-from tests.streaming import until
+from tests.support.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

@@ -13,7 +13,7 @@ from services.transactions import load_schema
 from tools.shipped.validations import VALIDATIONS
 
 if TYPE_CHECKING:
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

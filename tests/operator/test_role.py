@@ -10,13 +10,13 @@ import pytest
 from services.telemetry import StatusServer
 from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import ControlPlaneError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

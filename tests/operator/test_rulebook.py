@@ -16,7 +16,7 @@ from services.operator.rulebook import MAX_DOCUMENT_BYTES, Rulebook, Standing, s
 from services.rules import Compiler, FraudRule, Ruleset, read_manifests, read_object, rule_hash
 from services.rules.model import API_VERSION, KIND
 from services.transactions import load_schema
-from tests.rules.support import ALWAYS, COMPILER, NEVER
+from tests.support.rules import ALWAYS, COMPILER, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

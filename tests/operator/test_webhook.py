@@ -19,14 +19,14 @@ from services.operator.cluster import Cluster
 from services.operator.webhook_certificates import OwnCertificates
 from tests.charts.rendering import OURS, pick, render
 from tests.operator.system import Operated, rule
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import ControlPlaneError
 from tools.this_machine import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = pytest.mark.kubernetes
 

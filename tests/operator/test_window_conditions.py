@@ -12,7 +12,7 @@ from services.operator.conditions import Reach, desired_status, news
 from services.operator.detectors import Doubt
 from services.operator.rulebook import Standing
 from services.rules import Problem
-from tests.rules.support import rule
+from tests.support.rules import rule
 from tools.shipped import status as published
 
 Status = dict[str, Any]

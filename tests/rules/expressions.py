@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.rules.support import THURSDAY_NOON_MS, decode
+from tests.support.rules import THURSDAY_NOON_MS, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ import pytest
 
 from services.rules import Problem, RuleError
 from services.rules.expressions import evaluate
-from tests.rules.support import COMPILER, payment, rule
+from tests.support.rules import COMPILER, payment, rule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def test_time_zones_do_not_depend_on_the_machine(zones: str, tmp_path: Path) -> 
     script = tmp_path / "zone.py"
     script.write_text(
         "from services.rules.expressions import evaluate\n"
-        "from tests.rules.support import COMPILER, payment\n"
+        "from tests.support.rules import COMPILER, payment\n"
         "environment = COMPILER.environment\n"
         f"condition = environment.compile({text!r})\n"
         "print(evaluate(condition, environment.activation(payment(), {})))\n"

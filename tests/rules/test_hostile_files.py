@@ -8,7 +8,7 @@ import pytest
 
 from services.cli import main
 from services.rules import check
-from tests.rules.support import COMPILER, manifest, write
+from tests.support.rules import COMPILER, manifest, write
 
 if TYPE_CHECKING:
     from pathlib import Path

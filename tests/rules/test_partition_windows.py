@@ -20,7 +20,7 @@ from services.rules.numbering import Rows
 from services.rules.partition_windows import PartitionWindows
 from services.transactions import Schema, load_schema
 from services.transactions.fields import Field
-from tests.rules.support import rule
+from tests.support.rules import rule
 
 LATE_MS = 2000
 DECIMALS = {"USD": 2, "JPY": 0, "KWD": 3}

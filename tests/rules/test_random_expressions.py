@@ -13,7 +13,7 @@ from services.rules import CompiledRule, Compiler, RuleError, Ruleset, generatio
 from services.rules.expressions import evaluate
 from services.transactions import load_schema
 from tests.rules.expressions import SCHEMA, ExpressionSource, random_transaction
-from tests.rules.support import decode, rule
+from tests.support.rules import decode, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ import pytest
 
 from services.rules import Compiler, RuleStore, read_manifests
 from services.transactions import load_schema
-from tests.rules.support import (
+from tests.support.rules import (
     ALWAYS,
     COMPILER,
     NEVER,

@@ -9,7 +9,7 @@ import yaml
 from services.rules import Compiler, FraudRule, Ruleset
 from services.transactions import load_schema
 from tests.rules.manifests import manifest, payment
-from tests.rules.support import matches
+from tests.support.rules import matches
 
 COMPILER = Compiler(load_schema(None))
 

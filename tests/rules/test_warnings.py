@@ -10,7 +10,7 @@ from services.cli import main
 from services.rules import Compiler, RuleError, check
 from services.transactions import load_schema
 from tests.rules.manifests import HEAD, manifest, payment
-from tests.rules.support import COMPILER, rule, write
+from tests.support.rules import COMPILER, rule, write
 
 if TYPE_CHECKING:
     from pathlib import Path

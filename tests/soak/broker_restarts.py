@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tests.end_to_end.verdicts import problems
 from tests.soak.brokers import Brokers
-from tests.streaming import Service, Topics, read_all, until
+from tests.support.streaming import Service, Topics, read_all, until
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from tests.oracle import Record, decision
+from tests.support.oracle import Record, decision
 from tools.demo.tally import close_at_end, ends
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from tests.oracle import Judged, RuleVersion
-    from tests.streaming import Topics
+    from tests.support.oracle import Judged, RuleVersion
+    from tests.support.streaming import Topics
 
 READ_SECONDS = 60.0
 DEAD_LETTER = "dead-letter."

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.streaming import Service, until
+from tests.support.streaming import Service, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
 
 _JUDGED = "fraud_transactions_total{"
 

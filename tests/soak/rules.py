@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle import RuleVersion, Schema, both, either, milliseconds
+from tests.support.oracle import RuleVersion, Schema, both, either, milliseconds
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,22 +13,22 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests import oracle
-from tests.oracle import Oracle
-from tests.oracle_stream import START_MS, Stream, Written, clock, endless, stream
 from tests.soak import comparison, rules
 from tests.soak.comparison import Phase
 from tests.soak.fleet import Fleet
 from tests.soak.stalls import StallWatch
 from tests.soak.writing import Writer
-from tests.streaming import WAIT_SECONDS, Topics
+from tests.support import oracle
+from tests.support.oracle import Oracle
+from tests.support.oracle_stream import START_MS, Stream, Written, clock, endless, stream
+from tests.support.streaming import WAIT_SECONDS, Topics
 from tools.local_kafka import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from tests.oracle import Record, RuleVersion
+    from tests.support.oracle import Record, RuleVersion
 
 _numbers, _ids = itertools.count(1), itertools.count(1)
 PARTITIONS = 4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.demo.tally import ends
 
 if TYPE_CHECKING:

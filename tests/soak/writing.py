@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from tests.oracle_stream import Written
+    from tests.support.oracle_stream import Written
 
 SLICE_RECORDS = 50
 # Each time so many are written, some more are written and taken back, and some in a transaction.

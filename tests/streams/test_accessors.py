@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Message
 
 from services.streams.accessors import headers_of
-from tests.raw_batches import CODECS, Raw, produce_raw
-from tests.streaming import read_all
+from tests.support.raw_batches import CODECS, Raw, produce_raw
+from tests.support.streaming import read_all
 
 if TYPE_CHECKING:
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 # Latin-1, a surrogate, a byte that never occurs, and a text that is cut short.

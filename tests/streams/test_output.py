@@ -12,11 +12,11 @@ from services.streams.calls import Calls
 from services.streams.output import Output, RecordRejectedError
 from services.streams.processing import Batch
 from services.streams.stream import Stream
-from tests.streaming import read_all
+from tests.support.streaming import read_all
 
 if TYPE_CHECKING:
     from services.streams.processing import Headers, Route
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
     from tools.local_kafka import Broker
 
 RECORDS = 400

@@ -19,7 +19,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from tests.streaming import WAIT_SECONDS
+from tests.support.streaming import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from tests.strimzi.stand_in import StandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 CHART = "charts/kafka-cluster"
 

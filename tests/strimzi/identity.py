@@ -12,8 +12,8 @@ from services.settings import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
     from tests.strimzi.stand_in import StandIn
+    from tests.support.kubernetes import ApiServer
 
 CLUSTER_CA = "kafka-cluster-ca-cert"
 

@@ -13,8 +13,8 @@ from services.cli import main as fraud
 from services.streams.clients import client_config
 from services.streams.ownership import assigned
 from tests.end_to_end.verdicts import problems
-from tests.streaming import Service, produce, read_all, until, wait_for
 from tests.strimzi.attempts import OK, rejection
+from tests.support.streaming import Service, produce, read_all, until, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

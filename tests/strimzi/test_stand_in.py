@@ -24,7 +24,7 @@ from tests.strimzi.stand_in import StandIn, StandInError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.kubernetes_fixtures import ApiServer
+    from tests.support.kubernetes import ApiServer
 
 pytestmark = [pytest.mark.kafka, pytest.mark.kubernetes]
 

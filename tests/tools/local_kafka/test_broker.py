@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaException
 
-from tests.streaming import produce, read_all, until
+from tests.support.streaming import produce, read_all, until
 from tools.local_kafka import Broker, BrokerError, create_topics
 
 if TYPE_CHECKING:
-    from tests.streaming import Topics
+    from tests.support.streaming import Topics
 
 pytestmark = pytest.mark.kafka
 

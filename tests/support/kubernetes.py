@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.streaming import until
+from tests.support.streaming import until
 from tools.local_kubernetes import ControlPlane, ControlPlaneError
 
 if TYPE_CHECKING:

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import oracle
-from tests.oracle import DEFAULT_SCHEMA, Oracle, Record, RuleVersion, Values
-from tests.oracle_stream import START_MS, stream
 from tests.soak import comparison
 from tests.soak.comparison import DifferenceError, Found, Phase
 from tests.soak.rules import (
@@ -22,9 +19,12 @@ from tests.soak.rules import (
     aggregate,
     rule,
 )
+from tests.support import oracle
+from tests.support.oracle import DEFAULT_SCHEMA, Oracle, Record, RuleVersion, Values
+from tests.support.oracle_stream import START_MS, stream
 
 if TYPE_CHECKING:
-    from tests.oracle import Schema, Where
+    from tests.support.oracle import Schema, Where
 
 NOON = START_MS
 

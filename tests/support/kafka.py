@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.streaming import Topics
+from tests.support.streaming import Topics
 from tools.local_kafka import Broker, create_topics
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kafka.record.util import calc_crc32c
 
-from tests.streaming import until
+from tests.support.streaming import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
