@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import pytest
 
 from tests.support.kafka import PARTITIONS, make_topics
+from tests.support.manifests import counting
 from tests.support.raw_batches import CODECS, Raw, produce_raw
 from tests.support.streaming import Service, until, wait_for
 
@@ -25,15 +26,7 @@ pytestmark = pytest.mark.kafka
 
 LAST = (1 << 63) - 1
 BATCHES_OF_A_CODEC = 20
-RULE = """
-apiVersion: frauddetection.io/v1alpha1
-kind: FraudRule
-metadata: {name: many}
-spec:
-  aggregates:
-  - {name: payments, function: Count, groupBy: source, window: 1h}
-  expression: payments % 2 == 0
-"""
+RULE = counting("payments % 2 == 0")
 
 
 class Sent(NamedTuple):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from confluent_kafka import Producer
 
+from tests.support.manifests import counting
 from tests.support.streaming import Service, Topics, wait_for
 from tools.local_kafka import create_topics
 
@@ -25,15 +26,7 @@ pytestmark = pytest.mark.kafka
 
 MIB = 1024 * 1024
 FREE = {"message.timestamp.after.max.ms": "9223372036854775807"}
-RULE = """
-apiVersion: frauddetection.io/v1alpha1
-kind: FraudRule
-metadata: {name: many}
-spec:
-  aggregates:
-  - {name: payments, function: Count, groupBy: source, window: 1h}
-  expression: payments >= 1
-"""
+RULE = counting("payments >= 1")
 
 
 def payment(n: int, note: str = "") -> bytes:

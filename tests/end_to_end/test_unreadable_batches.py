@@ -10,6 +10,7 @@ import pytest
 
 from services.streams.stream import RECEIVE_MAX_BYTES
 from tests.support.kafka import make_topics
+from tests.support.manifests import counting
 from tests.support.raw_batches import Raw, produce_raw
 from tests.support.streaming import Service, wait_for
 
@@ -21,15 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 CHART_LIMIT_KIB = 512 * 1024
-RULE = """
-apiVersion: frauddetection.io/v1alpha1
-kind: FraudRule
-metadata: {name: many}
-spec:
-  aggregates:
-  - {name: payments, function: Count, groupBy: source, window: 1h}
-  expression: payments >= 1
-"""
+RULE = counting("payments >= 1")
 PAYMENT = b'{"source": "a", "target": "b", "amount": 5.0, "currency": "USD"}'
 ONE_RECORD = [Raw(b"a", bytes(RECEIVE_MAX_BYTES + 1))]
 MANY_RECORDS = [Raw(b"a", bytes(RECEIVE_MAX_BYTES // 60)) for _ in range(100)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from tests.support.manifests import counting
 from tests.support.streaming import Service, Topics, delete_before, produce, until, wait_for
 
 if TYPE_CHECKING:
@@ -17,15 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 
-RULE = """
-apiVersion: frauddetection.io/v1alpha1
-kind: FraudRule
-metadata: {name: many}
-spec:
-  aggregates:
-  - {name: payments, function: Count, groupBy: source, window: 1h}
-  expression: payments >= 1
-"""
+RULE = counting("payments >= 1")
 
 
 def payments(source: str, n: int, key: str | None = None) -> list[tuple[bytes, bytes]]:

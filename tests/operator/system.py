@@ -9,6 +9,7 @@ import yaml
 
 from services.operator.lease import NAME as LEASE
 from tests.operator.kubelet import Pods
+from tests.support.manifests import fraud_rule
 from tests.support.streaming import Service, until
 from tools.this_machine import free_ports
 
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
 
 def rule(name: str = "high-amount", limit: float = 900.0, **spec: Any) -> dict[str, Any]:
     """A FraudRule."""
-    return {
-        "apiVersion": "frauddetection.io/v1alpha1",
-        "kind": "FraudRule",
-        "metadata": {"name": name},
-        "spec": {"expression": f"transaction.amount >= {limit!r}", **spec},
-    }
+    return fraud_rule(name, expression=f"transaction.amount >= {limit!r}", **spec)
 
 
 class Operated:

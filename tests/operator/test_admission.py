@@ -11,7 +11,7 @@ import pytest
 from services.cli.check import check_rules
 from services.operator.admission import review
 from services.rules import CompiledRule
-from services.rules.model import API_VERSION, KIND
+from tests.support.manifests import fraud_rule
 from tests.support.rules import ALWAYS, COMPILER, NEVER
 
 if TYPE_CHECKING:
@@ -26,14 +26,8 @@ DOES_NOT = {"name": "not shown", "transaction": PAYMENT, "expect": "NoMatch"}
 
 
 def fraudrule(name: str = "limit", **spec: object) -> Object:
-    """A FraudRule as the API server hands it on; a field that is None is left out."""
-    fields = {"expression": ALWAYS, **spec}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "generation": 1},
-        "spec": {key: value for key, value in fields.items() if value is not None},
-    }
+    """A FraudRule as the API server passes it on; a field that is None is left out."""
+    return fraud_rule(name, 1, **{"expression": ALWAYS, **spec})
 
 
 def with_metadata(value: Object, **metadata: object) -> Object:

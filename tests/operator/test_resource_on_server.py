@@ -10,6 +10,7 @@ import pytest
 
 from services.rules import Compiler, check, read_manifests
 from services.transactions import load_schema
+from tests.support.manifests import fraud_rule
 from tools.shipped.validations import VALIDATIONS
 
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ LONG_NAME = "a" * 65
 
 def rule(name: str = "some-rule", **spec: Any) -> str:
     """A rule as JSON; a field that is None is left out."""
-    fields = {key: value for key, value in {**MINIMAL, **spec}.items() if value is not None}
-    return json.dumps(
-        {
-            "apiVersion": "frauddetection.io/v1alpha1",
-            "kind": "FraudRule",
-            "metadata": {"name": name},
-            "spec": fields,
-        }
-    )
+    return json.dumps(fraud_rule(name, **{**MINIMAL, **spec}))
 
 
 def example(**fields: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from services.operator.rulebook import MAX_DOCUMENT_BYTES, Rulebook, Standing, s
 from services.rules import Compiler, FraudRule, Ruleset, read_manifests, read_object, rule_hash
 from services.rules.model import API_VERSION, KIND
 from services.transactions import load_schema
+from tests.support.manifests import fraud_rule
 from tests.support.rules import ALWAYS, COMPILER, NEVER
 
 if TYPE_CHECKING:
@@ -48,12 +49,9 @@ def fraudrule(
     name: str = "limit", expression: str = ALWAYS, generation: int = 1, **spec: object
 ) -> Object:
     """A FraudRule as the API gives it."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "generation": generation, "uid": f"uid-of-{name}"},
-        "spec": {"expression": expression, **spec},
-    }
+    rule = fraud_rule(name, generation, expression=expression, **spec)
+    rule["metadata"]["uid"] = f"uid-of-{name}"
+    return rule
 
 
 def judged(rulebook: Rulebook, value: Object) -> Standing:

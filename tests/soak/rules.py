@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.support.manifests import fraud_rule
 from tests.support.oracle import RuleVersion, Schema, both, either, milliseconds
 
 if TYPE_CHECKING:
@@ -60,12 +61,7 @@ def rule(
     """A rule's manifest."""
     if aggregates:
         spec["aggregates"] = list(aggregates)
-    return {
-        "apiVersion": "frauddetection.io/v1alpha1",
-        "kind": "FraudRule",
-        "metadata": {"name": name, "generation": generation},
-        "spec": {"expression": expression, **spec},
-    }
+    return fraud_rule(name, generation, expression=expression, **spec)
 
 
 def aggregate(name: str, function: str, window: str, of: str = "", where: str = "") -> Any:

@@ -11,6 +11,7 @@ from services.engine import Engine
 from services.rules import Compiler, FraudRule, Ruleset
 from services.rules.model import API_VERSION, KIND
 from services.transactions import load_schema, settle_event_times
+from tests.support.manifests import fraud_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +30,7 @@ def rule(
     name: str = "some-rule", expression: str = ALWAYS, generation: int = 1, **spec: object
 ) -> FraudRule:
     """A rule with the fields of its spec by their names in YAML."""
-    document = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "generation": generation},
-        "spec": {"expression": expression, **spec},
-    }
+    document = fraud_rule(name, generation, expression=expression, **spec)
     return msgspec.convert(document, FraudRule)
 
 
