@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def rule(name: str = "high-amount", limit: float = 900.0, **spec: Any) -> dict[str, Any]:
     """A FraudRule."""
-    return fraud_rule(name, expression=f"transaction.amount >= {limit!r}", **spec)
+    return fraud_rule(name, **{"expression": f"transaction.amount >= {limit!r}", **spec})
 
 
 class Operated:
