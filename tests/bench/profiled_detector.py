@@ -54,7 +54,7 @@ _STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     ),
     "columns of amounts": ((partition_windows.PartitionWindows, "_feed"),),
     "series": ((series.Series, "process"),),
-    "evict": ((series.Series, "evict"), (partition_windows.PartitionWindows, "_tidy")),
+    "evict": ((series.Series, "evict"), (partition_windows.PartitionWindows, "forget_before")),
     "values out": (
         (partition_windows.PartitionWindows, "process"),
         (partition_windows.PartitionWindows, "_read"),
