@@ -106,7 +106,7 @@ def _line(message: Message, stream: str, output: str) -> str:
 
 def _machine(message: Message, *, dead_letter: bool) -> dict[str, Any]:
     value = message.value()
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
@@ -116,9 +116,9 @@ def _machine(message: Message, *, dead_letter: bool) -> dict[str, Any]:
     # Dead letters may have any bytes, and so may records of others in the output topics.
     encoded = None if value is None else base64.b64encode(value).decode()
     if dead_letter:
-        return {**told, "deadLetter": dead_letter_of(message), "valueBase64": encoded}
-    told["decision"] = decision_json(message)
+        return {**shown, "deadLetter": dead_letter_of(message), "valueBase64": encoded}
+    shown["decision"] = decision_json(message)
     try:
-        return {**told, "transaction": msgspec.json.decode(value or b"null")}
+        return {**shown, "transaction": msgspec.json.decode(value or b"null")}
     except (ValueError, RecursionError):
-        return {**told, "transaction": None, "valueBase64": encoded}
+        return {**shown, "transaction": None, "valueBase64": encoded}

@@ -25,9 +25,10 @@ from services.columns.columns import (
 from services.columns.decoding import Decoder, JsonDecoder, prepare
 from services.columns.event_time import event_times, set_event_times
 from services.columns.kernel import Table
-from services.columns.plan import Kind, Place, places_of
+from services.columns.plan import CURRENCIES, Kind, Place, places_of
 
 __all__ = [
+    "CURRENCIES",
     "Booleans",
     "Codes",
     "Column",

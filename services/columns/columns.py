@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from services.columns.kernel import Table
+    from services.columns.plan import Place
     from services.transactions import Rejection
 
     Bools = npt.NDArray[np.bool_]
@@ -160,13 +161,14 @@ class Columns:
 
     `accepted` is bool[n], true for transactions; `rejections` has the other rows.
     `one_by_one` is the number of rows that the compiled reader did not take.
-    `data` and `table` are the memory of the columns, for compiled code; `places_of`
-    returns the place of each.
+    `data` and `table` are the memory of the columns, for compiled code; `places` has the
+    place of each in it.
     """
 
     by_path: Mapping[str, Column]
     data: npt.NDArray[np.uint8]
     table: Table
+    places: Mapping[str, Place]
     accepted: Bools
     rejections: Mapping[int, Rejection]
     one_by_one: int
@@ -178,16 +180,9 @@ class Columns:
         """Values of one transaction by path, None where it has none. Slow: for single rows."""
         return {path: column.value(row) for path, column in self.by_path.items()}
 
-    def with_texts(self, path: str, row: int, texts: Mapping[int, str]) -> Columns:
-        """The same batch with other texts in one column.
-
-        Args:
-            path: Path of the column.
-            row: Row of the table with the starts of its texts.
-            texts: By row of the batch.
-
-        """
-        column = self.by_path[path]
+    def with_texts(self, path: str, texts: Mapping[int, str]) -> Columns:
+        """The same batch with other texts, by row, in one column."""
+        column, row = self.by_path[path], self.places[path].row
         rows = list(texts)
         written = [text.encode() for text in texts.values()]
         lengths = np.fromiter(map(len, written), np.int64, len(rows))

@@ -24,7 +24,17 @@ from services.columns.columns import (
 )
 from services.columns.kernel import ENDS_UNKNOWN, FORESEEN, STRANGERS, Memory, Table, read
 from services.columns.loads import PADDING
-from services.columns.plan import CODE, DOUBLE, INT, TEXT, TIMESTAMP, kind_of, labels, plan_of
+from services.columns.plan import (
+    CODE,
+    DOUBLE,
+    INT,
+    TEXT,
+    TIMESTAMP,
+    kind_of,
+    labels,
+    places_of,
+    plan_of,
+)
 from services.transactions import Field, Rejection, Schema, reject, too_old
 from services.transactions.fields import microseconds
 
@@ -126,6 +136,7 @@ class JsonDecoder:
             )
             for f, (field, place) in enumerate(zip(schema.fields, places, strict=True))
         ]
+        self._places = places_of(schema)
         self._by_name = {field.name: field for field in self._fields}
         states = 1 + len(schema.fields) + STRANGERS
         self._memory = Memory(
@@ -148,7 +159,8 @@ class JsonDecoder:
             left = read(data, ends, self._plan, self._memory, table)
         accepted = table.flags[-1]
         rejections = self._read_one_by_one(values, joined, table) if left else {}
-        return Columns(_ByPath(self._by_name, data, table), data, table, accepted, rejections, left)
+        by_path = _ByPath(self._by_name, data, table)
+        return Columns(by_path, data, table, self._places, accepted, rejections, left)
 
     def _table(self, n: int) -> Table:
         ints, doubles, flags = self._shape

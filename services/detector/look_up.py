@@ -103,10 +103,10 @@ class LookUp:
         if known is not None and known.topic_id != topic.topic_id:
             self._recreated.update(range(topic.partitions))
             self._commits.forget(range(topic.partitions))
-        told = {c.partition: offset_metadata.read(c.metadata) for c in committed if c.offset >= 0}
-        before = max((m.partitions or 0 for m in told.values()), default=0)
+        noted = {c.partition: offset_metadata.read(c.metadata) for c in committed if c.offset >= 0}
+        before = max((m.partitions or 0 for m in noted.values()), default=0)
         # A detector that commits also writes the new number, with this gap.
-        added = any(m.gap is not None and m.gap.reason == "PartitionsAdded" for m in told.values())
+        added = any(m.gap is not None and m.gap.reason == "PartitionsAdded" for m in noted.values())
         found = []
         # Those without a leader last: each question about one takes its longest time.
         committed.sort(key=lambda one: one.partition in self._silent)
@@ -115,7 +115,7 @@ class LookUp:
             if one.partition in partitions and one.error is None:
                 if time.monotonic() > deadline:
                     break
-                metadata = told.get(one.partition, offset_metadata.OffsetMetadata())
+                metadata = noted.get(one.partition, offset_metadata.OffsetMetadata())
                 try:
                     log_ends = self._log(consumer, one.partition)
                     where = self._place(one, metadata, topic, log_ends)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from services.columns import JsonDecoder, event_times, places_of, set_event_times
+from services.columns import JsonDecoder, event_times, set_event_times
 from services.detector.stream_time import BLOCK_RECORDS, NEVER, StreamTime
 from services.transactions import Reason, Rejection
 
@@ -61,9 +61,7 @@ class Read(NamedTuple):
         """The columns with an id in each accepted row."""
         missing = self.columns.accepted & ~self.columns.by_path["id"].valid
         names = {row: self._name(row) for row in np.flatnonzero(missing).tolist()}
-        if not names:
-            return self.columns
-        return self.columns.with_texts("id", places_of(self.schema)["id"].row, names)
+        return self.columns.with_texts("id", names) if names else self.columns
 
     def _name(self, row: int) -> str:
         message = self.batch.messages[row]

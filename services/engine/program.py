@@ -56,9 +56,7 @@ class Program:
         registers = [builder.add(checked, named) for checked, named in conditions]
         self.code = builder.code()
         self._truths: Ints = np.array([register.at for register in registers], np.int64)
-        doubted = [(i, r.undecided) for i, r in enumerate(registers) if r.undecided != NEVER]
-        self._doubted = [i for i, _ in doubted]
-        self._doubts: Ints = np.array([bitmap for _, bitmap in doubted], np.int64)
+        self._doubts = {i: r.undecided for i, r in enumerate(registers) if r.undecided != NEVER}
 
     def decide(self, columns: Columns, values: Sequence[Whole | Doubles] = ()) -> Decided:
         """Run the program over a batch.
@@ -73,15 +71,8 @@ class Program:
             return Decided({}, {})
         bits = run(self.code, columns, values)
         rows, words = collect(bits, self._truths, columns.accepted)
-        undecided = {}
-        if self._doubted:
-            doubts = bits[self._doubts]
-            for i, doubt in zip(self._doubted, doubts, strict=True):
-                if doubt.any():
-                    found = np.flatnonzero(_unpacked(doubt, n) & columns.accepted).tolist()
-                    if found:
-                        undecided[i] = found
-        return Decided(dict(zip(rows.tolist(), _numbers(words), strict=True)), undecided)
+        masks = dict(zip(rows.tolist(), _numbers(words), strict=True))
+        return Decided(masks, self._undecided(bits, columns.accepted))
 
     def truths(
         self, columns: Columns, values: Sequence[Whole | Doubles] = ()
@@ -92,11 +83,17 @@ class Program:
             return [np.zeros(n, np.bool_) for _ in self._truths], {}
         bits = run(self.code, columns, values)
         truths = [_unpacked(bits[at], n) & columns.accepted for at in self._truths]
-        undecided = {
-            i: np.flatnonzero(_unpacked(bits[at], n) & columns.accepted).tolist()
-            for i, at in zip(self._doubted, self._doubts, strict=True)
-        }
-        return truths, {i: rows for i, rows in undecided.items() if rows}
+        return truths, self._undecided(bits, columns.accepted)
+
+    def _undecided(self, bits: npt.NDArray[np.uint64], accepted: Bools) -> dict[int, list[int]]:
+        """Return the undecided rows of each condition that has some."""
+        found = {}
+        for i, bitmap in self._doubts.items():
+            if bits[bitmap].any():
+                rows = np.flatnonzero(_unpacked(bits[bitmap], len(accepted)) & accepted)
+                if len(rows):
+                    found[i] = rows.tolist()
+        return found
 
 
 def _unpacked(words: npt.NDArray[np.uint64], n: int) -> Bools:

@@ -56,6 +56,7 @@ def _holds(order: int, a: float, b: float) -> bool:
     return a >= b if order == s.FROM else a == b
 
 
+# Integers and doubles have loops of their types: a common one would turn int64 into float64.
 @inlined
 def _doubles(order: int, step: Any, table: Table, work: Work) -> None:  # noqa: ANN401 - STEP
     first, second = step.first, step.second

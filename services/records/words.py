@@ -122,8 +122,8 @@ def transaction_words(message: Message) -> str:
 def match_words(match: Match) -> str:
     """Format one match on one line: the code, the rule, its effect, its description."""
     reason = f"{match.reason_code} (rule {match.rule}, {effect_words(match)})"
-    if told := aggregate_words(match.aggregates):
-        reason += f" [{', '.join(told)}]"
+    if values := aggregate_words(match.aggregates):
+        reason += f" [{', '.join(values)}]"
     return printable(f"{reason}: {match.description}" if match.description else reason)
 
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from services.columns import Codes, Doubles, Texts, Times
-from services.transactions.currencies import DECIMALS
+from services.columns import CURRENCIES, Codes, Doubles, Texts, Times
 from services.windows.hashing import hashed
 from services.windows.homes import pair
 from services.windows.keys import Keys, mixed
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-CODES = {code: i for i, code in enumerate(sorted(DECIMALS))}
-"""The number of each currency, which is its code in a column too."""
 NOBODY = 0
 """The slot for transactions without a key."""
 _NO_SLOTS: Ints = np.zeros(0, np.int64)
@@ -210,7 +207,7 @@ class Grouping:
         if not found:
             return slots
         rows = elsewhere[:found]
-        salts = paid_in[rows] + len(CODES) * currencies.index
+        salts = paid_in[rows] + len(CURRENCIES) * currencies.index
         keys = mixed(self._known.first[rows], self._known.second[rows], salts)
         slots[rows], fresh = self._keys.number(*keys)
         self._forget(fresh)

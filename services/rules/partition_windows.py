@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from services.columns import Doubles, Whole
-from services.rules.numbering import CODES, NOBODY, Grouping, Numbers
+from services.columns import CURRENCIES, Doubles, Whole
+from services.rules.numbering import NOBODY, Grouping, Numbers
 from services.transactions.currencies import DECIMALS
 from services.windows import Answers, Query, Series
 from services.windows.hashing import new_key
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
 
 # By the number of a currency; the last entry is for transactions without one.
-_SCALES = np.array([10.0 ** DECIMALS[code] for code in CODES] + [1.0])
+_SCALES = np.array([10.0 ** DECIMALS[code] for code in CURRENCIES] + [1.0])
 # Whole numbers up to this one are exact as doubles.
 _EXACT = 1 << 53
 

@@ -34,8 +34,7 @@ def settle_event_times(
 ) -> list[tuple[int, Rejection]]:
     """Compute the event times of a batch, in place. Other timestamps stay as they were decoded.
 
-    A record costs 58 ns if its timestamp is an integer, 40 ns if it is
-    missing, 380 ns if it is RFC 3339 in UTC (batches of 1000, Python 3.11).
+    For structs, as in the examples of rules; the stream has `services.columns.event_times`.
 
     Args:
         schema: Schema that the transactions were decoded with.
@@ -50,7 +49,6 @@ def settle_event_times(
     if schema.event_time is None:
         return []
     suspects = []
-    # The hot loop. An index here would cost 10 ns a record; see _indexed.
     for transaction, record_ms in zip(transactions, record_timestamps_ms, strict=True):
         at = transaction.timestamp
         if at is None:

@@ -13,7 +13,6 @@ from services.columns import (
     Doubles,
     JsonDecoder,
     Whole,
-    places_of,
     set_event_times,
 )
 from services.rules import RuleError
@@ -144,8 +143,7 @@ class Batches:
         set_event_times(self.schema, columns, times)
         missing = columns.accepted & ~columns.by_path["id"].valid
         names = {row: transactions[row].id for row in np.flatnonzero(missing).tolist()}
-        place = places_of(self.schema)["id"].row
-        return columns.with_texts("id", place, names) if names else columns
+        return columns.with_texts("id", names) if names else columns
 
     def _values(self) -> dict[str, Any]:
         """Fields of a transaction, with `id` and the event time."""
